@@ -1,0 +1,59 @@
+"""Every error that flopbench raises on purpose, and the exit code that each one becomes.
+
+    FlopbenchError                 exit 2   the base; never raised itself
+    ├── BadInput (ValueError)      exit 2   an option, a file or a record that cannot be used as it is
+    │   └── UnknownName            exit 2   a name that is not known; lists the near ones
+    ├── CannotWrite (OSError)      exit 2   a measured result that could not be kept where it was wanted
+    ├── NotPossible (RuntimeError) exit 4   this machine cannot do it, and why
+    └── RunFailed (RuntimeError)   exit 1   a run that started and did not come to an end
+
+A message is one line: what, got, allowed, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INCONCLUSIVE = 3
+EXIT_NOT_POSSIBLE = 4
+
+
+class FlopbenchError(Exception):
+    """Base of all errors that become one line on stderr and an exit code."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class BadInput(FlopbenchError, ValueError):
+    """Input that cannot be used: an option, a configuration, HPL.dat, a record."""
+
+
+class UnknownName(BadInput):
+    """A name that is not in a list of known names; the message lists the near ones, or all."""
+
+    def __init__(self, what: str, got: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(known)
+        near = get_close_matches(got.lower(), [n.lower() for n in names], n=6, cutoff=0.5)
+        close = [n for n in names if n.lower() in near]
+        offer = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}"
+        super().__init__(f"unknown {what} {got!r}; {offer}" + (f" ({hint})" if hint else ""))
+
+
+class CannotWrite(FlopbenchError, OSError):
+    """A file that could not be written: no space, no permission, read-only."""
+
+
+class NotPossible(FlopbenchError, RuntimeError):
+    """This machine cannot do what was asked; the message says why."""
+
+    exit_code = EXIT_NOT_POSSIBLE
+
+
+class RunFailed(FlopbenchError, RuntimeError):
+    """A run that started and did not finish."""
+
+    exit_code = EXIT_FAILED
