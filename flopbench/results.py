@@ -24,17 +24,17 @@ SCHEMA_VERSION = 1
 Verdict = Literal["PASSED", "FAILED", "SKIPPED", "UNCHECKED"]
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class _Strict(msgspec.Struct, forbid_unknown_fields=True):
     """A part of the record; an unknown key is an error."""
 
 
-class Flopbench(_Strict):
+class Flopbench(_Strict, kw_only=True):
     version: str
     commit: str | None
     dirty: bool | None
 
 
-class Problem(_Strict):
+class Problem(_Strict, kw_only=True):
     """LU: n, nb, p, q. GEMM: m, n, k."""
 
     n: int
@@ -46,7 +46,7 @@ class Problem(_Strict):
     k: int | None = None
 
 
-class Spread(_Strict):
+class Spread(_Strict, kw_only=True):
     """Of the timed repeats; relative_range is (max - min) / median."""
 
     min_s: float
@@ -55,7 +55,7 @@ class Spread(_Strict):
     relative_range: float
 
 
-class Rpeak(_Strict):
+class Rpeak(_Strict, kw_only=True):
     flops: float
     convention: str
     spec: str
@@ -63,19 +63,19 @@ class Rpeak(_Strict):
     formula: str = ""
 
 
-class Ceiling(_Strict):
+class Ceiling(_Strict, kw_only=True):
     flops: float
     method: str
 
 
-class Efficiency(_Strict):
+class Efficiency(_Strict, kw_only=True):
     """Fractions of the best verified rate; above 1 is shown as it is, with the likely reason in environment.warnings."""
 
     of_rpeak: float | None
     of_ceiling: float | None
 
 
-class Verification(_Strict):
+class Verification(_Strict, kw_only=True):
     verdict: Verdict
     reason: str
     check: str
@@ -84,13 +84,13 @@ class Verification(_Strict):
     ingredients: dict[str, float | int | str | None]
 
 
-class PlanLine(_Strict):
+class PlanLine(_Strict, kw_only=True):
     choice: str
     value: str
     reason: str
 
 
-class Environment(_Strict):
+class Environment(_Strict, kw_only=True):
     """What the machine ran with. `blas` is threadpoolctl's view; `variables` are the environment variables that matter."""
 
     python: str
@@ -103,7 +103,7 @@ class Environment(_Strict):
     warnings: list[str]
 
 
-class Phase(_Strict):
+class Phase(_Strict, kw_only=True):
     """Time of one phase of a run over the ranks, in seconds, of the best repeat."""
 
     name: str
@@ -113,7 +113,7 @@ class Phase(_Strict):
     slowest_host: str
 
 
-class Energy(_Strict):
+class Energy(_Strict, kw_only=True):
     """Over the timed region. `cover` says what the meters see; a component is never passed off as the wall."""
 
     joules: float
@@ -126,7 +126,7 @@ class Energy(_Strict):
     meters: list[dict[str, Any]]
 
 
-class Record(_Strict):
+class Record(_Strict, kw_only=True):
     """One Result."""
 
     schema_version: int

@@ -5,18 +5,18 @@ from __future__ import annotations
 import msgspec
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class _Strict(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
-class Cache(_Strict):
+class Cache(_Strict, kw_only=True):
     level: int
     kind: str  # data | instruction | unified
     bytes: int
     instances: int | None = None
 
 
-class Cpu(_Strict):
+class Cpu(_Strict, kw_only=True):
     """`cores` are physical cores, never hardware threads. `isa` holds the kernel's flag names, sorted."""
 
     architecture: str  # x86_64, aarch64, ppc64le ...
@@ -39,7 +39,7 @@ class Cpu(_Strict):
     numa_nodes: int | None = None
 
 
-class Memory(_Strict):
+class Memory(_Strict, kw_only=True):
     """Of the host and of this process's limits, in bytes."""
 
     total_bytes: int
@@ -48,7 +48,7 @@ class Memory(_Strict):
     cgroup_available_bytes: int | None = None
 
 
-class Limits(_Strict):
+class Limits(_Strict, kw_only=True):
     """What this process may use. `quota_cpus` is the cgroup's CPU quota: 1.5 means one and a half CPUs."""
 
     affinity_cpus: int  # hardware threads in the affinity mask
@@ -57,7 +57,7 @@ class Limits(_Strict):
     usable_cores: int  # what a compute kernel should start threads for
 
 
-class Gpu(_Strict):
+class Gpu(_Strict, kw_only=True):
     index: int
     name: str
     uuid: str | None = None
@@ -71,13 +71,13 @@ class Gpu(_Strict):
     driver: str | None = None
 
 
-class Network(_Strict):
+class Network(_Strict, kw_only=True):
     name: str
     kind: str  # infiniband | omnipath | slingshot | ethernet | unknown
     bits_per_second: float | None = None
 
 
-class Machine(_Strict):
+class Machine(_Strict, kw_only=True):
     hostname: str
     os: str
     kernel: str
