@@ -1,0 +1,1 @@
+"""Is the answer right? Checks that share nothing with the kernels that they judge."""
