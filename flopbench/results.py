@@ -101,6 +101,8 @@ class Environment(_Strict, kw_only=True):
     load_average_1min: float | None
     governor: str | None
     warnings: list[str]
+    affinity: str | None = None  # hardware threads that the process may use, as the kernel lists them: "0-3,8"
+    steal_fraction: float | None = None  # of all CPUs' time during the run, given to others by the hypervisor
 
 
 class Phase(_Strict, kw_only=True):

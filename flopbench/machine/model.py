@@ -53,8 +53,17 @@ class Limits(_Strict, kw_only=True):
 
     affinity_cpus: int  # hardware threads in the affinity mask
     affinity_cores: int  # physical cores behind them
-    quota_cpus: float | None = None
     usable_cores: int  # what a compute kernel should start threads for
+    quota_cpus: float | None = None
+
+
+class MigDevice(_Strict):
+    """One instance that a GPU in MIG mode is divided into."""
+
+    uuid: str
+    name: str
+    multiprocessors: int | None = None
+    memory_bytes: int | None = None
 
 
 class Gpu(_Strict, kw_only=True):
@@ -68,12 +77,13 @@ class Gpu(_Strict, kw_only=True):
     max_sm_hz: float | None = None
     power_limit_w: float | None = None
     mig: bool | None = None
+    mig_devices: list[MigDevice] = []  # the GPU as a whole cannot be used while it is divided
     driver: str | None = None
 
 
 class Network(_Strict, kw_only=True):
     name: str
-    kind: str  # infiniband | omnipath | slingshot | ethernet | unknown
+    kind: str  # infiniband | omnipath | slingshot | efa | ethernet | unknown
     bits_per_second: float | None = None
 
 
@@ -81,11 +91,13 @@ class Machine(_Strict, kw_only=True):
     hostname: str
     os: str
     kernel: str
-    hypervisor: str | None
+    hypervisor: str | None  # None: none seen, or `unknown` says why it cannot be told
     cpu: Cpu
     memory: Memory
     limits: Limits
     gpus: list[Gpu] = []
     network: list[Network] = []
     job: dict[str, str] | None = None  # scheduler and its job id, nodes, tasks
+    container: str | None = None
     unknown: dict[str, str] = {}  # field -> why it is not known
+    notes: list[str] = []  # what a reader must know to take the facts above rightly
