@@ -24,6 +24,9 @@ _BEGINNINGS = (
     "UCX_TLS", "UCX_NET_DEVICES", "FI_PROVIDER", "MPICH_GPU", "OMPI_MCA_btl", "OMPI_MCA_pml",
 )  # fmt: skip
 
+#: threadpoolctl sets it for its own process when it is imported, so it says nothing about the user.
+_SET_BY_THREADPOOLCTL = "KMP_DUPLICATE_LIB_OK"
+
 #: Packages whose versions a record names, if they are installed.
 _PACKAGES = (
     "numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "mpi4py", "cupy-cuda12x", "cupy-cuda13x", "nvidia-ml-py", "mkl",
@@ -56,7 +59,8 @@ def steal_fraction(before: CpuTimes | None, after: CpuTimes | None) -> float | N
 
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that matter, sorted by name."""
-    return {name: environ[name] for name in sorted(environ) if name in _EXACT or name.startswith(_BEGINNINGS)}
+    wanted = (name for name in sorted(environ) if name in _EXACT or name.startswith(_BEGINNINGS))
+    return {name: environ[name] for name in wanted if name != _SET_BY_THREADPOOLCTL}
 
 
 def libraries(names: Iterable[str] = _PACKAGES) -> dict[str, str]:

@@ -57,7 +57,9 @@ def operating_system(source: Source) -> str:
 def hypervisor(source: Source, cpuinfo: list[dict[str, str]], lscpu: dict[str, str]) -> tuple[str | None, str | None]:
     """(name, reason). A name if this is a virtual machine; else None, with a reason if that is not certain."""
     firmware = " ".join(
-        text for name in ("sys_vendor", "product_name", "board_vendor") if (text := source.read(f"/sys/class/dmi/id/{name}"))
+        text
+        for name in ("sys_vendor", "product_name", "board_vendor")
+        if (text := source.read(f"/sys/class/dmi/id/{name}"))
     )
     model = source.read("/proc/device-tree/model") or ""
     named = lscpu.get("Hypervisor vendor") or lscpu.get("Hypervisor") or source.read("/sys/hypervisor/type")

@@ -31,7 +31,9 @@ def detect(source: Source, topology: Topology, cpu: Cpu, allowance: Allowance) -
         logical = source.psutil.cpu_count(logical=True) if source.psutil else None
         physical = source.psutil.cpu_count(logical=False) if source.psutil else None
         if not (logical or physical):
-            raise NotPossible("cannot tell how many CPUs this process may use: no affinity mask, sysfs, lscpu or psutil")
+            raise NotPossible(
+                "cannot tell how many CPUs this process may use: no affinity mask, sysfs, lscpu or psutil"
+            )
         threads, cores = logical or physical, physical or logical
     cores = max(1, cores)
     quota = allowance.cpus

@@ -106,7 +106,9 @@ def of_x86(
     )
     if by_numbers and not contradiction:
         if made_up:
-            return Answer(name=by_numbers, is_guess=True, reason="the hypervisor gives a generic name; by family and model")
+            return Answer(
+                name=by_numbers, is_guess=True, reason="the hypervisor gives a generic name; by family and model"
+            )
         return Answer(name=by_numbers)
     why = (
         f"family {family} model {model} would be {by_numbers}, which has no {contradiction}"

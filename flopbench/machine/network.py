@@ -15,9 +15,7 @@ _ETHERNET, _INFINIBAND = 1, 32  # ARPHRD_ETHER, ARPHRD_INFINIBAND: Linux, includ
 def detect(source: Source) -> tuple[list[Network], dict[str, str]]:
     """(networks that a device stands behind, unknown). Ports that are down are left out; a link without a speed gets the reason."""
     networks = [*_rdma(source), *_interfaces(source)]
-    unknown = {
-        f"network.{n.name}": "the driver reports no speed" for n in networks if n.bits_per_second is None
-    }
+    unknown = {f"network.{n.name}": "the driver reports no speed" for n in networks if n.bits_per_second is None}
     if not networks:
         virtual = [n for n in source.names(_NET) if n != "lo"]
         unknown["network"] = f"only virtual interfaces: {', '.join(virtual)}" if virtual else "sysfs shows no interface"
@@ -25,7 +23,9 @@ def detect(source: Source) -> tuple[list[Network], dict[str, str]]:
 
 
 def _rdma(source: Source) -> list[Network]:
-    """Ports under /sys/class/infiniband: `rate` is "200 Gb/sec (4X HDR)", `state` "4: ACTIVE" (Linux, Documentation/ABI/stable/sysfs-class-infiniband).
+    """Ports under /sys/class/infiniband: `rate` is "200 Gb/sec (4X HDR)", `state` "4: ACTIVE".
+
+    Source: Linux, Documentation/ABI/stable/sysfs-class-infiniband.
 
     An RDMA device over Ethernet (RoCE) is listed by its Ethernet interface, not here.
     """
@@ -47,13 +47,18 @@ def _rdma(source: Source) -> list[Network]:
                 continue
             rate = re.match(r"([\d.]+) Gb/sec", source.read(f"{folder}/rate") or "")
             found.append(
-                Network(name=f"{device}/{port}", kind=kind, bits_per_second=float(rate.group(1)) * 1e9 if rate else None)
+                Network(
+                    name=f"{device}/{port}", kind=kind, bits_per_second=float(rate.group(1)) * 1e9 if rate else None
+                )
             )
     return found
 
 
 def _interfaces(source: Source) -> list[Network]:
-    """Interfaces of /sys/class/net behind which a device stands; `speed` is in Mbit/s, -1 if unknown. IP over InfiniBand is its RDMA port."""
+    """Interfaces of /sys/class/net behind which a device stands; `speed` is in Mbit/s, -1 if unknown.
+
+    IP over InfiniBand is left out: it is listed as its RDMA port.
+    """
     found = []
     for name in source.names(_NET):
         folder = f"{_NET}/{name}"

@@ -1,4 +1,4 @@
-"""Where the facts about a host come from: files under a root, commands, the process itself. A recorded host is the same with other values."""
+"""Where the facts about a host come from: files under a root, commands, the process itself. A recorded host has others of each."""
 
 from __future__ import annotations
 
@@ -95,7 +95,10 @@ class Source:
 
 
 def parse_cpu_list(text: str) -> list[int]:
-    """The CPUs of a kernel list: "0-3,8" gives [0, 1, 2, 3, 8]. Raises ValueError. Source: Linux, Documentation/admin-guide/cputopology.rst."""
+    """The CPUs of a kernel list: "0-3,8" gives [0, 1, 2, 3, 8]. Raises ValueError.
+
+    Source: Linux, Documentation/admin-guide/cputopology.rst.
+    """
     cpus: set[int] = set()
     for part in text.replace("\n", "").split(","):
         if part.strip():

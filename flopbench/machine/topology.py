@@ -59,11 +59,9 @@ def read(source: Source, cpuinfo: list[dict[str, str]]) -> Topology:
 
 
 def _from_sysfs(source: Source) -> Topology | None:
+    present = [int(name[3:]) for name in source.names(_CPU) if name.startswith("cpu") and name[3:].isdigit()]
     online = source.read(f"{_CPU}/online")
-    if online:
-        cpus = parse_cpu_list(online)
-    else:
-        cpus = sorted(int(n[3:]) for n in source.names(_CPU) if n.startswith("cpu") and n[3:].isdigit())
+    cpus = parse_cpu_list(online) if online else sorted(present)
     threads = []
     for cpu in cpus:
         folder = f"{_CPU}/cpu{cpu}/topology"
