@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class HplMatrix:
         with ThreadPoolExecutor(parts) as pool:
             jobs = [
                 pool.submit(lcg.fill, out[:, low:high], row0, col0 + low, self.n, np.uint64(self.seed))
-                for low, high in zip(bounds, bounds[1:], strict=False)
+                for low, high in pairwise(bounds)
             ]
             for job in jobs:
                 job.result()
