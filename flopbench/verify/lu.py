@@ -67,7 +67,7 @@ def norms(
             x_part = np.ascontiguousarray(x[start : start + columns])
             sums = np.zeros((parts, columns))
             jobs = [
-                pool.submit(accumulate, panel, x_part, product, row_sums, sums[part], rows[part], rows[part + 1])
+                pool.submit(accumulate, panel.T, x_part, product, row_sums, sums[part], rows[part], rows[part + 1])
                 for part in range(parts)
             ]
             for job in jobs:

@@ -1,0 +1,56 @@
+"""Which kernel runs: by name, or the first of its routine that can, in the order that the kernels state."""
+
+from __future__ import annotations
+
+from flopbench import registry
+from flopbench.errors import BadInput, NotPossible, UnknownName
+from flopbench.kernel_api import Kernel, Settings
+from flopbench.machine.model import Machine
+
+
+def kernel(
+    routine: str,
+    machine: Machine,
+    settings: Settings,
+    name: str | None = None,
+    backend: str | None = None,
+    device: str = "cpu",
+    ranks: int = 1,
+) -> tuple[Kernel, str]:
+    """A kernel that can run here, and why it was taken. Raises UnknownName, BadInput, or NotPossible with every reason."""
+    if name is not None:
+        chosen = registry.load(name)(settings)
+        if chosen.routine != routine:
+            raise BadInput(
+                f"kernel {name!r} is a {chosen.routine} kernel; `flopbench kernels` lists those for {routine}"
+            )
+        reason = _why_not(chosen, machine, ranks)
+        if reason:
+            raise NotPossible(f"{name} is not possible here: {reason}")
+        return chosen, "as asked"
+    candidates = _candidates(routine, settings, device)
+    if backend is not None:
+        known = {candidate.backend for candidate in candidates}
+        if backend not in known:
+            raise UnknownName(f"backend for {routine} on {device}", backend, known)
+        candidates = [candidate for candidate in candidates if candidate.backend == backend]
+    reasons = []
+    for candidate in candidates:
+        reason = _why_not(candidate, machine, ranks)
+        if reason is None:
+            passed_over = f"; not {', '.join(reasons)}" if reasons else ""
+            return candidate, f"the first that can run here{passed_over}"
+        reasons.append(f"{candidate.name}: {reason}")
+    raise NotPossible(f"no {routine} kernel can run on {device} here: {'; '.join(reasons) or 'none is installed'}")
+
+
+def _candidates(routine: str, settings: Settings, device: str) -> list[Kernel]:
+    classes = [entry.load() for entry in registry.installed().values()]
+    fitting = [cls for cls in classes if cls.routine == routine and cls.device == device]
+    return [cls(settings) for cls in sorted(fitting, key=lambda cls: (cls.user_order, cls.name))]
+
+
+def _why_not(kernel: Kernel, machine: Machine, ranks: int) -> str | None:
+    if ranks > 1 and not kernel.distributed:
+        return f"runs on one rank, and there are {ranks}"
+    return kernel.why_not(machine)

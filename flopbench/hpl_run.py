@@ -1,0 +1,191 @@
+"""One request of `flopbench hpl` under way: calibrate, choose, measure each case of the sweep, record it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flopbench import plan, results, timing
+from flopbench.flops import lu_solve_flops
+from flopbench.hpl_matrix import HPL_SEED, HplMatrix
+from flopbench.kernel_api import Kernel, LuProblem, LuTuning, Settings
+from flopbench.measure import Measurement, measure, measure_interruptibly
+from flopbench.progress import Progress
+from flopbench.record import Context, build
+from flopbench.results import PlanLine, Record, Verification
+from flopbench.verify import lu as verify_lu
+
+
+@dataclass(frozen=True)
+class HplRequest:
+    """What the user asked for; an empty tuple or None leaves the choice to the plan. Lists are swept, HPL's loop order."""
+
+    n: tuple[int, ...] = ()
+    nb: tuple[int, ...] = ()
+    grid: tuple[tuple[int, int], ...] = ()
+    memory: float | None = None
+    time_s: float = plan.DEFAULT_SECONDS
+    repeat: int | None = None
+    seed: int = HPL_SEED
+    threshold: float = verify_lu.THRESHOLD
+    tuning: tuple[LuTuning, ...] = (LuTuning(),)
+    settings: Settings = field(default_factory=Settings)
+    output: Path = Path("results")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One point of the sweep."""
+
+    n: int
+    nb: int
+    p: int
+    q: int
+    tuning: LuTuning
+    n_reason: str
+
+
+@dataclass
+class HplRun:
+    """One request under way: `lines` are the choices made so far, `hint` says what a full-memory run would take."""
+
+    request: HplRequest
+    kernel: Kernel
+    context: Context
+    progress: Progress
+    room: plan.Room
+    lines: list[PlanLine]
+    now: timing.Clock = timing.clock
+    hint: str | None = None
+    interrupted: bool = False
+    model: plan.RateModel = field(init=False)
+
+    def cases(self) -> list[Case]:
+        """Every point of the sweep, outermost first: grid, N, NB, tuning (HPL 2.3, HPL_pddriver.c)."""
+        request = self.request
+        nbs = request.nb or (self._chosen_nb(),)
+        for nb in nbs:
+            plan.require_positive("--nb", nb, "1 or more")
+        plan.require_positive("--time", request.time_s, "seconds above 0")
+        grids = request.grid or ((1, self.context.comm.size),)
+        for p, q in grids:
+            plan.check_grid(p, q, self.context.comm.size)
+        for n in request.n:
+            self._check_n(n, nbs[0], grids[0])
+        self.model = self._calibrate(nbs[0], grids[0])
+        ns = [(n, "as asked") for n in request.n] or [self._chosen_n(nbs[0])]
+        self.hint = None if request.memory else plan.full_memory_hint(self.model, nbs[0], self.room)
+        return [
+            Case(n, nb, p, q, tuning, reason)
+            for p, q in grids
+            for n, reason in ns
+            for nb in nbs
+            for tuning in request.tuning
+        ]
+
+    def run(self, case: Case) -> tuple[str | None, Record | None]:
+        """Measure one case: its verdict, and on rank 0 its record. Both None if Ctrl-C came before the first repeat was finished."""
+        start = timing.utc_now()
+        expected = self.model.seconds(case.n)
+        lines = [*self.lines, PlanLine(choice="N", value=str(case.n), reason=case.n_reason), self._repeats(expected)]
+        problem = self._problem(case.n, case.nb, case.p, case.q, case.tuning)
+        seen = Measurement()
+        repeats = int(lines[-1].value)
+        measure_interruptibly(
+            seen,
+            self.context.comm,
+            lambda: measure(
+                seen,
+                self.kernel,
+                problem,
+                self.context.comm,
+                self.context.machine,
+                lambda outcome, tick: self._check(problem, outcome, tick),
+                repeats,
+                self.progress,
+                expected,
+                self.now,
+            ),
+        )
+        self.interrupted = seen.interrupted
+        if not seen.times_s or seen.verification is None:
+            return None, None
+        verdict = seen.verification.verdict
+        if self.context.comm.rank != 0:
+            return verdict, None
+        shape = results.Problem(n=case.n, nb=case.nb, p=case.p, q=case.q, seed=self.request.seed)
+        flop_count = lu_solve_flops(case.n)
+        return verdict, build(
+            self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=_tuning(case.tuning)
+        )
+
+    def _check(self, problem: LuProblem, outcome: object, tick: Callable[[float], None]) -> Verification:
+        if self.request.threshold <= 0:
+            return Verification(
+                verdict="UNCHECKED",
+                reason="the threshold is not above zero, so the residual was not computed",
+                check=verify_lu.CHECK,
+                value=None,
+                threshold=self.request.threshold,
+                ingredients={},
+            )
+        return verify_lu.check(problem, outcome, self.context.comm, self.context.threads, self.request.threshold, tick)
+
+    def _problem(self, n: int, nb: int, p: int, q: int, tuning: LuTuning) -> LuProblem:
+        matrix = HplMatrix(n, self.request.seed, self.context.threads)
+        return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=tuning)
+
+    def _calibrate(self, nb: int, grid: tuple[int, int]) -> plan.RateModel:
+        """Short runs: the warm-up, and what the time of a long run is predicted from. Never counted."""
+        largest = max(self.request.n, default=plan.CALIBRATION_N)
+        small, large = (min(size, largest) for size in (plan.WARM_UP_N, plan.CALIBRATION_N))
+        seconds = {}
+        for n in (min(small, 500), small, large):
+            problem = self._problem(n, min(nb, n), *grid, self.request.tuning[0])
+            with self.progress.step("warm-up", None):
+                seconds[n] = min(self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS))
+        reason = f"{plan.CALIBRATION_RUNS} times each, not counted; the time of the run is predicted from the best"
+        self.lines.append(PlanLine(choice="warm-up", value=f"N = {', '.join(map(str, seconds))}", reason=reason))
+        if len(seconds) < 3:
+            return plan.RateModel(lu_solve_flops(large) / seconds[large], 0.0)
+        return plan.RateModel.fit(small, seconds[small], large, seconds[large])
+
+    def _uncounted(self, problem: LuProblem) -> float:
+        """Seconds of one run that serves as warm-up."""
+        try:
+            self.kernel.setup(problem, self.context.comm, self.context.machine)
+            self.kernel.reset()
+            return timing.timed(self.kernel.run, self.context.comm, self.now)
+        finally:
+            self.kernel.close()
+
+    def _chosen_nb(self) -> int:
+        line = plan.choose_nb(frozenset(self.context.machine.cpu.isa))
+        self.lines.append(line)
+        return int(line.value)
+
+    def _chosen_n(self, nb: int) -> tuple[int, str]:
+        if self.request.memory is not None:
+            return plan.choose_n_by_memory(self.request.memory, nb, self.room)
+        repeats = self.request.repeat or plan.MAX_REPEATS
+        return plan.choose_n_by_time(self.model, self.request.time_s, repeats, nb, self.room)
+
+    def _repeats(self, expected_s: float) -> PlanLine:
+        if self.request.repeat:
+            return PlanLine(choice="repeats", value=str(self.request.repeat), reason="as asked")
+        # a tenth of grace: N was chosen so that the repeats fit, and the prediction is not exact
+        repeats, reason = plan.choose_repeats(expected_s, 1.1 * self.request.time_s)
+        return PlanLine(choice="repeats", value=str(repeats), reason=reason)
+
+    def _check_n(self, n: int, nb: int, grid: tuple[int, int]) -> None:
+        if not 1 <= n <= plan.N_LIMIT:
+            plan.check_n(n, 0, self.room)
+        needed = self.kernel.memory_bytes(self._problem(n, nb, *grid, self.request.tuning[0])) * self.context.comm.size
+        plan.check_n(n, needed, self.room)
+
+
+def _tuning(tuning: LuTuning) -> dict[str, Any]:
+    """The tuning as the record keeps it."""
+    return {**asdict(tuning), "explicit": sorted(tuning.explicit)}

@@ -1,0 +1,76 @@
+"""The short answer of `flopbench hpl`, in a dozen lines."""
+
+from __future__ import annotations
+
+from flopbench import units
+from flopbench.results import Record
+
+
+def summary(record: Record, saved_to: str | None) -> list[str]:
+    """Rmax against Rpeak and ceiling, the verdict, and what the run was: (label, text) lines of at most 80 columns where possible."""
+    rows = [("Rmax", _rmax(record)), ("verdict", _verdict(record))]
+    rows.append(("of Rpeak", _share(record.efficiency.of_rpeak, record.rpeak, record.rpeak_reason, record.unit)))
+    rows.append(
+        ("of ceiling", _share(record.efficiency.of_ceiling, record.ceiling, record.ceiling_reason, record.unit))
+    )
+    rows.append(("problem", _problem(record)))
+    rows.append(("time", _times(record)))
+    rows.append(("BLAS", _blas(record)))
+    if record.energy is not None and record.energy.flops_per_watt:
+        cover = ", ".join(record.energy.cover)
+        rows.append(
+            ("energy", f"{record.energy.flops_per_watt / 1e9:.3f} GFLOPS/W over {cover}; level: {record.energy.level}")
+        )
+    rows += [("warning", warning) for warning in record.environment.warnings]
+    if saved_to is not None:
+        rows.append(("record", saved_to))
+    return [f"{label:<11} {text}" for label, text in rows]
+
+
+def _rmax(record: Record) -> str:
+    if record.rmax_flops is None:
+        return f"none: {record.verification.verdict}"
+    return f"{units.rate(record.rmax_flops, record.unit)}  ({record.precision.upper()}, LU with partial pivoting)"
+
+
+def _verdict(record: Record) -> str:
+    found = record.verification
+    text = f"{found.verdict}: {found.reason}"
+    if found.verdict == "FAILED":
+        text += "; " + ", ".join(f"{name} = {value}" for name, value in found.ingredients.items())
+    return text
+
+
+def _share(share: float | None, of: object, reason: str | None, unit: str) -> str:
+    if of is None:
+        return f"unknown: {reason}"
+    text = units.rate(of.flops, unit) + f" ({getattr(of, 'convention', None) or getattr(of, 'method', '')})"
+    return f"{units.percent(share)} of {text}" if share is not None else f"no rate to hold against {text}"
+
+
+def _problem(record: Record) -> str:
+    problem = record.problem
+    ranks = f"{problem.p} x {problem.q} ranks, {record.threads_per_rank} threads each"
+    if record.ranks == 1:
+        ranks = f"one process, {record.threads_per_rank} threads"
+    return f"N = {problem.n}, NB = {problem.nb}, {ranks}, kernel {record.kernel}"
+
+
+def _times(record: Record) -> str:
+    best = units.duration(min(record.times_s))
+    if record.spread is None:
+        return f"{best}, one run"
+    return (
+        f"{best} best of {len(record.times_s)}, median {units.duration(record.spread.median_s)}, "
+        f"range {units.percent(record.spread.relative_range)}"
+    )
+
+
+def _blas(record: Record) -> str:
+    libraries = [
+        f"{library.get('internal_api', 'unknown')} {library.get('version') or ''} "
+        f"({library.get('architecture') or 'architecture unknown'}, {library.get('num_threads')} threads)"
+        for library in record.environment.blas
+        if library.get("user_api") == "blas"
+    ]
+    return "; ".join(dict.fromkeys(libraries)) or "none that could be identified"
