@@ -101,7 +101,8 @@ class GemmOutcome:
     """The operands as the kernel multiplied them, and its product.
 
     a: (m, k), b: (k, n), c: (m, n); any strides. bfloat16 comes as uint16 bit patterns. `c0` is C before the run if beta is 1.
-    `accumulator` is the NumPy name of the type in which sums were kept, which sets the bound of the check.
+    `accumulator` is the NumPy name of the type in which sums were kept, which sets the bound of the check. `rounding` is "nearest", or
+    "toward_zero" where the sums are known to be cut off, as on some tensor units.
     """
 
     a: np.ndarray
@@ -109,6 +110,7 @@ class GemmOutcome:
     c: np.ndarray
     accumulator: str
     c0: np.ndarray | None = None
+    rounding: str = "nearest"
 
 
 class Comm(Protocol):

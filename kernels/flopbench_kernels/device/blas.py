@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from flopbench.errors import NotPossible
 
-_N, _T, _L, _R, _U = (np.uint8(ord(letter)) for letter in "NTLRU")
+_N, _L, _U = (np.uint8(ord(letter)) for letter in "NLU")
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,15 @@ def _call_fortran(typing_context, function, arguments):
 
 
 @njit(nogil=True, cache=True)
-def gemm(routine, m, n, k, a, lda, b, ldb, c, ldc, b_transposed):
-    """C (m x n) -= A (m x k) B, B being k x n or stored as its transpose. `routine` is Blas.gemm; a, b, c are addresses."""
+def gemm(routine, m, n, k, a, lda, b, ldb, c, ldc):
+    """C (m x n) -= A (m x k) B (k x n). `routine` is Blas.gemm; a, b, c are addresses."""
     if m <= 0 or n <= 0 or k <= 0:
         return
     _call_fortran(
         routine,
         (
             _N,
-            _T if b_transposed else _N,
+            _N,
             np.int32(m),
             np.int32(n),
             np.int32(k),
@@ -110,23 +110,11 @@ def gemm(routine, m, n, k, a, lda, b, ldb, c, ldc, b_transposed):
 
 
 @njit(nogil=True, cache=True)
-def trsm(routine, k, n, l1, ldl, b, ldb, b_transposed):
-    """B = L1^-1 B with L1 unit lower (k x k); B is k x n, or stored as its transpose: then B^T = B^T L1^-T."""
+def trsm(routine, k, n, l1, ldl, b, ldb):
+    """B (k x n) = L1^-1 B with L1 unit lower (k x k). `routine` is Blas.trsm; l1 and b are addresses."""
     if k <= 0 or n <= 0:
         return
     _call_fortran(
         routine,
-        (
-            _R if b_transposed else _L,
-            _L,
-            _T if b_transposed else _N,
-            _U,
-            np.int32(n if b_transposed else k),
-            np.int32(k if b_transposed else n),
-            1.0,
-            np.int64(l1),
-            np.int32(ldl),
-            np.int64(b),
-            np.int32(ldb),
-        ),
+        (_L, _L, _N, _U, np.int32(k), np.int32(n), 1.0, np.int64(l1), np.int32(ldl), np.int64(b), np.int32(ldb)),
     )

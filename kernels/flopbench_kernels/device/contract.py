@@ -101,40 +101,29 @@ class Device(ABC):
 
     @abstractmethod
     def gemm(
-        self,
-        stream: Stream,
-        m: int,
-        n: int,
-        k: int,
-        a: int,
-        lda: int,
-        b: int,
-        ldb: int,
-        c: int,
-        ldc: int,
-        b_transposed: bool,
+        self, stream: Stream, m: int, n: int, k: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int
     ) -> None:
-        """C (m x n) -= A (m x k) B, with B (k x n), or stored as its transpose (n x k)."""
+        """C (m x n) -= A (m x k) B (k x n)."""
 
     @abstractmethod
-    def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int, b_transposed: bool) -> None:
-        """B becomes L1^-1 B; L1 is the unit lower triangle of a k x k block, B is k x n, or stored as its transpose (n x k)."""
+    def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
+        """B (k x n) becomes L1^-1 B; L1 is the unit lower triangle of a k x k block."""
+
+    def gemv(self, stream: Stream, m: int, k: int, a: int, lda: int, x: int, y: int) -> None:
+        """y (m) -= A (m x k) x (k)."""
+        self.gemm(stream, m, 1, k, a, lda, x, max(k, 1), y, max(m, 1))
 
     @abstractmethod
     def permute_rows(self, stream: Stream, n: int, a: int, lda: int, to: np.ndarray, origin: np.ndarray) -> None:
         """Row to[i] of A gets what row origin[i] held before, for all i at once, in n columns. int64, each row once in `to`."""
 
     @abstractmethod
-    def gather_rows(
-        self, stream: Stream, n: int, a: int, lda: int, rows: np.ndarray, out: int, ldo: int, out_transposed: bool
-    ) -> None:
-        """Row i of `out` (len(rows) x n, or stored as its transpose, n x len(rows)) becomes row rows[i] of A. `out` is device memory."""
+    def gather_rows(self, stream: Stream, n: int, a: int, lda: int, rows: np.ndarray, out: int, ldo: int) -> None:
+        """Row i of `out` (len(rows) x n) becomes row rows[i] of A. `out` is device memory."""
 
     @abstractmethod
-    def scatter_rows(
-        self, stream: Stream, n: int, a: int, lda: int, rows: np.ndarray, source: int, lds: int, source_transposed: bool
-    ) -> None:
-        """Row rows[i] of A becomes row i of `source`, the inverse of gather_rows. `source` is device memory."""
+    def scatter_rows(self, stream: Stream, n: int, a: int, lda: int, rows: np.ndarray, source: int, lds: int) -> None:
+        """Row rows[i] of A becomes row i of `source` (len(rows) x n), the inverse of gather_rows. `source` is device memory."""
 
     @abstractmethod
     def copy_in(self, stream: Stream, m: int, n: int, host: int, ldh: int, a: int, lda: int) -> None:

@@ -114,44 +114,24 @@ class CpuDevice(Device):
         source.fill(host_block(a, m, n, lda), row0, col0)
 
     def gemm(
-        self,
-        stream: Stream,
-        m: int,
-        n: int,
-        k: int,
-        a: int,
-        lda: int,
-        b: int,
-        ldb: int,
-        c: int,
-        ldc: int,
-        b_transposed: bool,
+        self, stream: Stream, m: int, n: int, k: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int
     ) -> None:
-        blas.gemm(self._blas.gemm, m, n, k, a, lda, b, ldb, c, ldc, b_transposed)
+        blas.gemm(self._blas.gemm, m, n, k, a, lda, b, ldb, c, ldc)
 
-    def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int, b_transposed: bool) -> None:
-        blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb, b_transposed)
+    def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
+        blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)
+
+    def gemv(self, stream: Stream, m: int, k: int, a: int, lda: int, x: int, y: int) -> None:
+        rows.gemv(m, k, a, lda, x, y)
 
     def permute_rows(self, stream: Stream, n: int, a: int, lda: int, to: np.ndarray, origin: np.ndarray) -> None:
         rows.permute_rows(n, a, lda, to, origin)
 
-    def gather_rows(
-        self, stream: Stream, n: int, a: int, lda: int, index: np.ndarray, out: int, ldo: int, out_transposed: bool
-    ) -> None:
-        rows.gather_rows(n, a, lda, index, out, ldo, out_transposed)
+    def gather_rows(self, stream: Stream, n: int, a: int, lda: int, index: np.ndarray, out: int, ldo: int) -> None:
+        rows.gather_rows(n, a, lda, index, out, ldo)
 
-    def scatter_rows(
-        self,
-        stream: Stream,
-        n: int,
-        a: int,
-        lda: int,
-        index: np.ndarray,
-        source: int,
-        lds: int,
-        source_transposed: bool,
-    ) -> None:
-        rows.scatter_rows(n, a, lda, index, source, lds, source_transposed)
+    def scatter_rows(self, stream: Stream, n: int, a: int, lda: int, index: np.ndarray, source: int, lds: int) -> None:
+        rows.scatter_rows(n, a, lda, index, source, lds)
 
     def copy_in(self, stream: Stream, m: int, n: int, host: int, ldh: int, a: int, lda: int) -> None:
         raise AssertionError("device memory is host memory here: nothing to copy")

@@ -1,7 +1,6 @@
 """Row operations on column-major host blocks given by address: permute, gather, scatter. Compiled, without the GIL.
 
 The rows of one column lie in scattered cache lines, so a column's reads are all issued before its writes: the misses then overlap.
-Transposed buffers are handled eight columns at a time, which is one cache line of the buffer.
 """
 
 from __future__ import annotations
@@ -38,50 +37,36 @@ def permute_rows(n, a, lda, to, origin):
 
 
 @njit(nogil=True, cache=True)
-def gather_rows(n, a, lda, rows, out, ldo, out_transposed):
-    """out[i, j] = A[rows[i], j]; `out` is len(rows) x n, or stored as its transpose."""
+def gather_rows(n, a, lda, rows, out, ldo):
+    """out[i, j] = A[rows[i], j]; `out` is len(rows) x n."""
     count = rows.size
-    if not out_transposed:
-        for j in range(n):
-            column = carray(doubles_at(a + 8 * j * lda), lda)
-            target = carray(doubles_at(out + 8 * j * ldo), count)
-            for i in range(count):
-                target[i] = column[rows[i]]
-        return
-    whole = n - n % 8
-    for j in range(0, whole, 8):
-        columns = carray(doubles_at(a + 8 * j * lda), 8 * lda)
-        for i in range(count):
-            row = rows[i]
-            target = carray(doubles_at(out + 8 * (j + i * ldo)), 8)
-            for c in range(8):
-                target[c] = columns[row + c * lda]
-    for j in range(whole, n):
+    for j in range(n):
         column = carray(doubles_at(a + 8 * j * lda), lda)
+        target = carray(doubles_at(out + 8 * j * ldo), ldo)
         for i in range(count):
-            carray(doubles_at(out + 8 * (j + i * ldo)), 1)[0] = column[rows[i]]
+            target[i] = column[rows[i]]
 
 
 @njit(nogil=True, cache=True)
-def scatter_rows(n, a, lda, rows, source, lds, source_transposed):
-    """A[rows[i], j] = source[i, j]; `source` is len(rows) x n, or stored as its transpose."""
+def scatter_rows(n, a, lda, rows, source, lds):
+    """A[rows[i], j] = source[i, j]; `source` is len(rows) x n."""
     count = rows.size
-    if not source_transposed:
-        for j in range(n):
-            column = carray(doubles_at(a + 8 * j * lda), lda)
-            origin = carray(doubles_at(source + 8 * j * lds), count)
-            for i in range(count):
-                column[rows[i]] = origin[i]
-        return
-    whole = n - n % 8
-    for j in range(0, whole, 8):
-        columns = carray(doubles_at(a + 8 * j * lda), 8 * lda)
-        for i in range(count):
-            row = rows[i]
-            origin = carray(doubles_at(source + 8 * (j + i * lds)), 8)
-            for c in range(8):
-                columns[row + c * lda] = origin[c]
-    for j in range(whole, n):
+    for j in range(n):
         column = carray(doubles_at(a + 8 * j * lda), lda)
+        origin = carray(doubles_at(source + 8 * j * lds), lds)
         for i in range(count):
-            column[rows[i]] = carray(doubles_at(source + 8 * (j + i * lds)), 1)[0]
+            column[rows[i]] = origin[i]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def gemv(m, k, a, lda, x, y):
+    """y -= A x, in strips of rows that stay in the first cache."""
+    multiplier = carray(doubles_at(x), k)
+    for top in range(0, m, 1024):
+        count = min(1024, m - top)
+        strip = carray(doubles_at(y + 8 * top), count)
+        for j in range(k):
+            column = carray(doubles_at(a + 8 * (top + j * lda)), count)
+            factor = multiplier[j]
+            for i in range(count):
+                strip[i] -= column[i] * factor

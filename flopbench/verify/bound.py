@@ -1,0 +1,79 @@
+"""How far a correctly computed product may be from the exact one. docs/method.md, "The bound of the GEMM check", derives it.
+
+V_ij = sums^2 ||a_i||^2 ||b_j||^2 + start^2 C0_ij^2 + output^2 C_ij^2        variance proxy of the error of one element
+bound = lambda sqrt(V)                                                        lambda: how many of them before we call it wrong
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from flopbench.kernel_api import GemmOutcome, GemmProblem
+from flopbench.precision import ACCUMULATOR_ROUNDOFF, precision
+from flopbench.verify.operands import row_blocks, widen
+from flopbench.verify.samples import Samples
+
+FALSE_ALARM = 1e-9  # wanted chance that a correct product is called wrong
+_OUTPUT_ROUNDOFF = {"uint16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The factors of V, each a multiple of a unit roundoff, and lambda.
+
+    sums     rounding while summing, relative to ||a_i|| ||b_j||
+    start    rounding of sums that start from C0 (beta = 1), relative to C0_ij
+    output   rounding of the sum to the type of C, relative to C_ij; 0 where C has the accumulator's type
+    tail     lambda
+    """
+
+    sums: float
+    start: float
+    output: float
+    tail: float
+
+    def of_elements(self, scale: np.ndarray, start: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Bound on single elements, given ||a_i|| ||b_j||, C0_ij and C_ij."""
+        return self.tail * np.sqrt((self.sums * scale) ** 2 + (self.start * start) ** 2 + (self.output * found) ** 2)
+
+    def of_groups(
+        self, weights: np.ndarray, row_norms2: np.ndarray, column_norms2: np.ndarray, outcome: GemmOutcome
+    ) -> np.ndarray:
+        """Bound on weights @ (C - A B), shape (groups, n), given the squared norms of A's rows and B's columns."""
+        squares = weights**2
+        variance = self.sums**2 * np.outer(squares @ row_norms2, column_norms2)
+        for factor, matrix in ((self.start, outcome.c0), (self.output, outcome.c)):
+            if factor and matrix is not None:
+                for block in row_blocks(*matrix.shape):
+                    part = np.ascontiguousarray(squares[:, block]) @ np.square(widen(matrix[block]))
+                    variance += factor**2 * part
+        return self.tail * np.sqrt(variance)
+
+
+def bound_of(problem: GemmProblem, outcome: GemmOutcome, samples: Samples, tests: int) -> Bound:
+    """The bound for this problem, its accumulator and its data; `tests` numbers will be held against it."""
+    kind = precision(problem.precision)
+    u = ACCUMULATOR_ROUNDOFF[outcome.accumulator]
+    if outcome.rounding == "toward_zero":  # each error up to 2 u, all of one sign
+        growth = 2.0 * min(2.0 * float(samples.walk_one.max()) + 1.0, problem.k + 1.0)
+    else:
+        growth = min(2.0 * float(np.hypot(samples.walk, samples.products).max()), math.sqrt(problem.k + 1.0))
+    sums = u * growth
+    if kind.name != "fp64":  # the check itself rounds, in float64; in FP64 it is twofold
+        sums += (problem.k + problem.m) * ACCUMULATOR_ROUNDOFF["float64"]
+    if (
+        kind.name == "tf32"
+    ):  # operands come as FP32 and lose 13 bits, cut off at worst: two errors of up to 2 u a product
+        sums = math.hypot(sums, math.sqrt(8.0) * kind.unit_roundoff * min(1.0, 2.0 * float(samples.products.max())))
+    output = _OUTPUT_ROUNDOFF[outcome.c.dtype.name]
+    return Bound(
+        sums=sums,
+        start=u * math.sqrt(problem.k + 1.0),
+        output=output if output > u else 0.0,
+        tail=math.sqrt(
+            2.0 * math.log(2.0 * tests / FALSE_ALARM)
+        ),  # Hoeffding: each exceeds it with 2 exp(-lambda^2 / 2)
+    )
