@@ -13,6 +13,9 @@ HPL_SEED = 100  # HPL_ISEED in HPL 2.3, include/hpl_ptest.h
 class HplMatrix:
     """[A | b], n x (n+1), uniform in (-0.5, 0.5]: bit for bit HPL's own, whatever the blocking. Column n is b."""
 
+    #: Says that (n, seed) make the matrix by HPL's stream, so that a GPU may generate it where it is used.
+    generator = "hpl-lcg"
+
     def __init__(self, n: int, seed: int = HPL_SEED, threads: int = 1) -> None:
         self.n = n
         self.seed = seed
