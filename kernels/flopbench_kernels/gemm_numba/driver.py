@@ -1,0 +1,204 @@
+"""The loops around the micro-kernel, compiled by Numba and run by every thread of the team without the GIL.
+
+The product is cut along k into blocks of k_c. Phase p multiplies block p - 1 and packs block p into the other half of the workspace;
+between phases stands a barrier. Inside a phase the threads draw jobs from a counter, so that a thread which is held up delays nobody
+for longer than one job.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from flopbench_kernels.gemm_numba.jit import jit
+
+
+class Plan(NamedTuple):
+    """Everything that a thread must know; addresses and strides in bytes. All integers."""
+
+    m: int
+    n: int
+    k: int
+    a: int
+    a_row: int
+    a_column: int
+    b: int
+    b_row: int
+    b_column: int
+    c: int
+    c_row: int
+    c_column: int
+    c_dense_rows: int  # 1: the rows of C are contiguous, so that whole tiles are written in place
+    beta: int
+    m_r: int
+    n_r: int
+    m_c: int
+    n_c: int
+    k_c: int
+    granule: int
+    a_bytes: int  # of one packed element
+    b_bytes: int
+    c_bytes: int
+    a_panel: int  # bytes from one packed panel of A to the next
+    b_panel: int
+    a_half: int  # bytes from one half of the workspace to the other
+    b_half: int
+    a_packed: int
+    b_packed: int
+    a_tail: int  # offset of what pack leaves behind a panel of A for the micro-kernel
+    scratch: int  # one tile per thread, `scratch_step` bytes apart
+    scratch_step: int
+    micro: int  # addresses of the compiled functions
+    pack_a: int
+    pack_b: int
+    edge: int
+    enter: int  # called by each thread before and after, 0 if there is nothing to do
+    leave: int
+    threads: int
+
+
+#: Panels packed by one job, and k packed of a panel at a time where its rows are neighbours in memory (then whole lines are used up).
+PANELS_PER_JOB = 16
+K_AT_ONCE = 32
+#: Layout of the counters that threads share: one cache line each, in units of 8 bytes.
+ABORT, ARRIVED, FIRST_JOB, LINE = 0, 8, 16, 8
+
+
+@intrinsic
+def call7(typing_context, function, a, b, c, d, e, f, g):
+    """Call the machine code at address `function` with seven integers."""
+    return types.void(*[types.int64] * 8), _call
+
+
+@intrinsic
+def call6(typing_context, function, a, b, c, d, e, f):
+    """Call the machine code at address `function` with six integers."""
+    return types.void(*[types.int64] * 7), _call
+
+
+@intrinsic
+def call0(typing_context, function):
+    """Call the machine code at address `function`."""
+    return types.void(types.int64), _call
+
+
+def _call(context, builder, signature, arguments):
+    i64 = ir.IntType(64)
+    kind = ir.FunctionType(ir.VoidType(), [i64] * (len(arguments) - 1))
+    builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+    return context.get_dummy_value()
+
+
+@intrinsic
+def fetch_add(typing_context, address):
+    """Add one to the integer at `address` for all threads, and return what it was."""
+
+    def code(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "acq_rel")
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def fetch(typing_context, address):
+    """The integer at `address` as other threads left it."""
+
+    def code(context, builder, signature, arguments):
+        i64 = ir.IntType(64)
+        return builder.load_atomic(builder.inttoptr(arguments[0], i64.as_pointer()), "acquire", 8, typ=i64)
+
+    return types.int64(types.int64), code
+
+
+@jit
+def barrier(shared, goal, yield_cpu):
+    """Wait until `goal` arrivals were counted, or the team gives up. Spins first, then lets others have the processor."""
+    fetch_add(shared + 8 * ARRIVED)
+    spins = 0
+    while fetch(shared + 8 * ARRIVED) < goal and fetch(shared + 8 * ABORT) == 0:
+        spins += 1
+        if spins > 1000:
+            call0(yield_cpu)
+
+
+@jit
+def pack_job(p, job, a_jobs, block, half):
+    """Pack PANELS_PER_JOB panels of A, or of B for jobs from a_jobs on, over block `block` of k."""
+    k0 = block * p.k_c
+    kc = min(p.k_c, p.k - k0)
+    if job < a_jobs:
+        first, count, width, panel, size = job * PANELS_PER_JOB, p.m, p.m_r, p.a_panel, p.a_bytes
+        source, width_stride, k_stride = p.a + k0 * p.a_column, p.a_row, p.a_column
+        target, function = p.a_packed + half * p.a_half, p.pack_a
+    else:
+        first, count, width, panel, size = (job - a_jobs) * PANELS_PER_JOB, p.n, p.n_r, p.b_panel, p.b_bytes
+        source, width_stride, k_stride = p.b + k0 * p.b_row, p.b_column, p.b_row
+        target, function = p.b_packed + half * p.b_half, p.pack_b
+    last = min(first + PANELS_PER_JOB, (count + width - 1) // width)
+    step = kc
+    if abs(width_stride) < abs(k_stride):
+        step = max(K_AT_ONCE, p.granule)
+    for k in range(0, kc, step):
+        for i in range(first, last):
+            call6(
+                function,
+                source + i * width * width_stride + k * k_stride,
+                width_stride,
+                k_stride,
+                min(width, count - i * width),
+                min(step, kc - k),
+                target + i * panel + k * width * size,
+            )
+
+
+@jit
+def multiply_job(p, job, block, half, tile):
+    """Multiply one block of A by one of B, over block `block` of k."""
+    down = (p.m + p.m_c - 1) // p.m_c
+    i0 = job % down * p.m_c
+    j0 = job // down * p.n_c
+    steps = (min(p.k_c, p.k - block * p.k_c) + p.granule - 1) // p.granule
+    add = 1 if block > 0 or p.beta != 0 else 0
+    tile_row = p.n_r * p.c_bytes
+    for j in range(j0, min(j0 + p.n_c, p.n), p.n_r):
+        b = p.b_packed + half * p.b_half + j // p.n_r * p.b_panel
+        for i in range(i0, min(i0 + p.m_c, p.m), p.m_r):
+            a = p.a_packed + half * p.a_half + i // p.m_r * p.a_panel
+            c = p.c + i * p.c_row + j * p.c_column
+            rows = min(p.m_r, p.m - i)
+            columns = min(p.n_r, p.n - j)
+            if p.c_dense_rows == 1 and rows == p.m_r and columns == p.n_r:
+                call7(p.micro, a, b, c, p.c_row, steps, add, a + p.a_tail)
+            else:
+                call7(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail)
+                call7(p.edge, tile, c, p.c_row, p.c_column, rows, columns, add)
+
+
+@jit
+def work(p, shared, thread, yield_cpu):
+    """One thread's part of the product."""
+    blocks = (p.k + p.k_c - 1) // p.k_c
+    a_jobs = ((p.m + p.m_r - 1) // p.m_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
+    b_jobs = ((p.n + p.n_r - 1) // p.n_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
+    products = ((p.m + p.m_c - 1) // p.m_c) * ((p.n + p.n_c - 1) // p.n_c)
+    tile = p.scratch + thread * p.scratch_step
+    if p.enter != 0:
+        call0(p.enter)
+    for phase in range(blocks + 1):
+        packs = a_jobs + b_jobs if phase < blocks else 0
+        jobs = packs + (products if phase > 0 else 0)
+        counter = shared + 8 * (FIRST_JOB + LINE * phase)
+        job = fetch_add(counter)
+        while job < jobs and fetch(shared + 8 * ABORT) == 0:
+            if job < packs:
+                pack_job(p, job, a_jobs, phase, phase % 2)
+            else:
+                multiply_job(p, job - packs, phase - 1, (phase - 1) % 2, tile)
+            job = fetch_add(counter)
+        barrier(shared, (phase + 1) * p.threads, yield_cpu)
+    if p.leave != 0:
+        call0(p.leave)
