@@ -15,6 +15,7 @@ from flopbench.errors import EXIT_BAD_INPUT, FlopbenchError
 #: command -> (module, one line of help). The list of `flopbench --help`; a command's module is imported when it is called.
 COMMANDS: dict[str, tuple[str, str]] = {
     "hpl": ("flopbench.cli.hpl", "Measure Rmax: solve Ax = b by LU in FP64, checked by HPL's residual."),
+    "report": ("flopbench.cli.report", "Tables, pages and plots of records."),
 }
 EXIT_INTERRUPTED = 130
 
