@@ -142,7 +142,7 @@ class HplRun:
         largest = max(self.request.n, default=plan.CALIBRATION_N)
         small, large = (min(size, largest) for size in (plan.WARM_UP_N, plan.CALIBRATION_N))
         seconds = {}
-        for n in (min(small, 500), small, large):
+        for n in dict.fromkeys((min(small, 500), small, large)):
             problem = self._problem(n, min(nb, n), *grid, self.request.tuning[0])
             with self.progress.step("warm-up", None):
                 seconds[n] = min(self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS))
