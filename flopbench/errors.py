@@ -33,12 +33,12 @@ class BadInput(FlopbenchError, ValueError):
 
 
 class UnknownName(BadInput):
-    """A name that is not in a list of known names; the message lists the near ones, or all."""
+    """A name that is not in a list of known names; the message lists the nearest, best first, or all."""
 
     def __init__(self, what: str, got: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = get_close_matches(got.lower(), [n.lower() for n in names], n=6, cutoff=0.5)
-        close = [n for n in names if n.lower() in near]
+        by_lower = {name.lower(): name for name in names}
+        close = [by_lower[near] for near in get_close_matches(got.lower(), list(by_lower), n=4, cutoff=0.5)]
         offer = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}"
         super().__init__(f"unknown {what} {got!r}; {offer}" + (f" ({hint})" if hint else ""))
 
