@@ -16,6 +16,8 @@ from flopbench.errors import EXIT_BAD_INPUT, FlopbenchError
 COMMANDS: dict[str, tuple[str, str]] = {
     "hpl": ("flopbench.cli.hpl", "Measure Rmax: solve Ax = b by LU in FP64, checked by HPL's residual."),
     "report": ("flopbench.cli.report", "Tables, pages and plots of records."),
+    "compare": ("flopbench.cli.compare", "Compare records: ratio with interval, verdict, exit code."),
+    "gate": ("flopbench.cli.gate", "Guard against regressions in CI: both sides in one job, in pairs."),
 }
 EXIT_INTERRUPTED = 130
 

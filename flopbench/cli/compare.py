@@ -13,9 +13,14 @@ from flopbench.cli.comparison_output import output_options
 @click.command("compare")
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("head", type=click.Path(path_type=Path))
-@click.option("--threshold", type=float, default=0.10, show_default=True, help="The slow-down that counts, as a fraction.")
 @click.option(
-    "--allow", multiple=True, metavar="PROPERTY", help="Let this differ: machine, kernel, blas, n, threads ...; repeatable."
+    "--threshold", type=float, default=0.10, show_default=True, help="The slow-down that counts, as a fraction."
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="PROPERTY",
+    help="Let this differ: machine, kernel, blas, n, threads ...; repeatable.",
 )
 @output_options
 def command(base: Path, head: Path, threshold: float, allow: tuple[str, ...], **output: Any) -> int:

@@ -59,7 +59,8 @@ def _table(verdicts: list[MetricVerdict]) -> None:
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("metric", "base", "head", "head/base", "noise", "n", "verdict"):
-        table.add_column(name, justify="left" if name in ("metric", "verdict") else "right", overflow="fold")
+        justify, no_wrap = ("left" if name in ("metric", "verdict") else "right"), name in ("n", "verdict", "noise")
+        table.add_column(name, justify=justify, no_wrap=no_wrap)
     for verdict in verdicts:
         table.add_row(*export.cells(verdict))
     Console(soft_wrap=False, highlight=False).print(table)

@@ -11,8 +11,12 @@ from flopbench.cli.comparison_output import output_options
 
 
 @click.command("gate")
-@click.option("--config", type=click.Path(path_type=Path), help="Metrics, sides and rules in TOML; see configs/ci.toml.")
-@click.option("--base", "revision", metavar="REV", help="Base: this git revision, unpacked into an environment of its own.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Metrics, sides and rules in TOML; see configs/ci.toml."
+)
+@click.option(
+    "--base", "revision", metavar="REV", help="Base: this git revision, unpacked into an environment of its own."
+)
 @click.option("--repository", type=click.Path(path_type=Path), default=".", help="Where --base REV is looked up. [.]")
 @click.option("--base-python", help="Base: the flopbench of this Python.")
 @click.option("--head-python", help="Head: the flopbench of this Python. [this one]")
@@ -20,7 +24,9 @@ from flopbench.cli.comparison_output import output_options
 @click.option("--head-kernel", help="Head: this kernel.")
 @click.option("--threshold", type=float, help="The slow-down that counts, as a fraction. [0.10]")
 @click.option("--budget", type=float, help="Seconds; no pair is begun that would end later. [300]")
-@click.option("--allow", multiple=True, metavar="PROPERTY", help="Let base and head differ in this: blas, kernel, n ...")
+@click.option(
+    "--allow", multiple=True, metavar="PROPERTY", help="Let base and head differ in this: blas, kernel, n ..."
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the shuffled order. [random, and printed]")
 @click.option("--output", type=click.Path(path_type=Path), help="Keep all records here, in base/ and head/.")
 @click.option("--self-check", is_flag=True, help="A/A: head against itself, once; reports the noise floor.")

@@ -70,7 +70,7 @@ def bootstrap_interval(xs: Sequence[float], level: float) -> Interval:
     values, weights = _bootstrap_medians(xs)
     reached = np.cumsum(weights)
     tail = (1 - level) / 2
-    low = values[np.searchsorted(reached, tail)]
+    low = values[np.searchsorted(reached, tail, side="right")]
     high = values[np.searchsorted(reached, 1 - tail)]
     return Interval(float(np.median(xs)), float(low), float(high), level, "percentile bootstrap of the median")
 

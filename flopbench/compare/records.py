@@ -80,7 +80,9 @@ def _compare_metric(base: list[Record], head: list[Record], threshold: float) ->
         if record.verification.verdict == "FAILED"
     ]
     if failures:
-        return MetricVerdict(name, unit, None, None, None, 0, [], "inconclusive", "wrong results have no rate", failures)
+        return MetricVerdict(
+            name, unit, None, None, None, 0, [], "inconclusive", "wrong results have no rate", failures
+        )
     for side, records in (("base", base), ("head", head)):
         for record in records:
             if record.rmax_flops is None:
@@ -135,7 +137,9 @@ def _unpaired(base: list[Record], head: list[Record]) -> tuple[Interval | None, 
         rates = []
         for record in records:
             if usual and record.ceiling and _drift([record.ceiling.flops, usual]) > CONTROL_DRIFT:
-                dropped.append(f"{side} {record.run_id[:8]}: ceiling off the usual one by more than {CONTROL_DRIFT:.0%}")
+                dropped.append(
+                    f"{side} {record.run_id[:8]}: ceiling off the usual one by more than {CONTROL_DRIFT:.0%}"
+                )
             else:
                 rates.append(math.log(record.rmax_flops))
         samples.append(rates)

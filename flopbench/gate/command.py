@@ -96,10 +96,13 @@ def configure(request: GateRequest) -> GateConfig:
         changes["budget_s"] = request.budget
     if request.self_check:
         changes |= {"base": changes["head"], "looks": config.looks[:1]}
+    config.rules()
     config = msgspec.structs.replace(config, **changes)
     config.rules()
     if request.revision is not None and (config.base.python or request.self_check):
-        raise BadInput("--base REV together with another base (--base-python, --self-check or the configuration's); name one")
+        raise BadInput(
+            "--base REV together with another base (--base-python, --self-check or the configuration's); name one"
+        )
     if not request.self_check and request.revision is None and config.base == config.head:
         raise BadInput(
             "base and head are the same; give --base REV, --base-python PATH or --base-kernel NAME, "

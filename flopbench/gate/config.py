@@ -44,7 +44,7 @@ class GateConfig(_Strict):
 
     metric: list[Metric]
     threshold: float = Rules.threshold
-    looks: list[int] = [10, 20]
+    looks: tuple[int, ...] = (10, 20)
     budget_s: float = 300.0
     limits: LimitsConfig = LimitsConfig()
     base: Side = Side()
@@ -53,16 +53,16 @@ class GateConfig(_Strict):
     def rules(self) -> Rules:
         """The protocol's rules. Raises BadInput where they make no sense."""
         check_threshold(self.threshold)
-        if sorted(set(self.looks)) != self.looks or not self.looks or self.looks[0] < 7:
+        if sorted(set(self.looks)) != list(self.looks) or not self.looks or self.looks[0] < 7:
             raise BadInput(
-                f"looks {self.looks}: rising numbers of pairs, 7 at least (fewer give no interval), e.g. [10, 20]"
+                f"looks {list(self.looks)}: rising numbers of pairs, 7 at least (fewer give no interval), e.g. [10, 20]"
             )
         limits = Limits(self.limits.drift, self.limits.steal, self.limits.neighbour)
         if min(limits.drift, limits.steal, limits.neighbour) <= 0:
             raise BadInput(f"limits {limits}: fractions above 0, e.g. drift = 0.05")
         if not self.budget_s > 0:
             raise BadInput(f"budget_s {self.budget_s}: seconds above 0, e.g. 300")
-        return Rules(threshold=self.threshold, looks=tuple(self.looks), limits=limits)
+        return Rules(threshold=self.threshold, looks=self.looks, limits=limits)
 
 
 def read_config(path: Path) -> GateConfig:

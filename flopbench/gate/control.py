@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 
-from flopbench.errors import BadInput
+from flopbench.errors import BadInput, NotPossible
 
 _MARK = "flopbench-control"
 
@@ -24,34 +25,60 @@ class Control:
 
     def __enter__(self) -> Control:
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
         )
-        self.rate()  # the first one compiles
+        try:
+            self.rate()  # the first one compiles
+        except BaseException:
+            self._stop()
+            raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
 
     def rate(self) -> float:
-        """The ceiling now, in FLOP/s. Raises BadInput if the control process died."""
+        """The ceiling now, in FLOP/s. Raises BadInput if the control process died, NotPossible if there is no ceiling here."""
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):  # a dead process is found out and named below
             self._process.stdin.write("measure\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the loop below finds out and says so
         for line in self._process.stdout:
             if line.startswith(_MARK):
-                return float(line.split()[1])
+                return self._parse(line)
         raise BadInput(f"the control ended with code {self._process.wait()}; try `flopbench info --measure`")
+
+    @staticmethod
+    def _parse(line: str) -> float:
+        _, rate, *reason = line.split(maxsplit=2)
+        if rate == "none":
+            raise NotPossible(f"this machine has no control, so a gate cannot be trusted on it: {' '.join(reason)}")
+        return float(rate)
 
 
 def _serve() -> None:
     """The control process: one rate a line on stdout for every line on stdin, until that ends."""
-    raise NotImplementedError
+    from flopbench.ceiling import measure
+    from flopbench.machine.detect import detect
+
+    machine = detect()
+    for _ in sys.stdin:
+        found = measure("fp64", machine.limits.usable_cores, machine)
+        print(f"{_MARK} none {found}" if isinstance(found, str) else f"{_MARK} {found.flops}", flush=True)
 
 
 if __name__ == "__main__":

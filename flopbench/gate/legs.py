@@ -64,7 +64,9 @@ def _run_program(name: str, side: Side, metrics: Sequence[Metric], folder: Path,
             program, capture_output=True, text=True, timeout=timeout_s, env=os.environ | side.environment
         )
     except OSError as error:
-        raise BadInput(f"{name} leg: cannot start {program[0]}: {error.strerror}; give a Python 3.11 or newer") from error
+        raise BadInput(
+            f"{name} leg: cannot start {program[0]}: {error.strerror}; give a Python 3.11 or newer"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise BadInput(f"{name} leg: no end after {timeout_s:g} s; make the metrics shorter") from error
     try:
@@ -86,7 +88,9 @@ def _only_record(where: str, answer: dict) -> Record:
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{where}: the command printed no records; the leg measured nothing") from error
     if len(documents) != 1:
-        raise BadInput(f"{where}: {len(documents)} records, a metric gives exactly one; name one precision and one size")
+        raise BadInput(
+            f"{where}: {len(documents)} records, a metric gives exactly one; name one precision and one size"
+        )
     record = from_document(documents[0], where)
     if record.verification.verdict not in ("PASSED", "FAILED"):
         raise BadInput(f"{where}: {record.verification.verdict} ({record.verification.reason}), so there is no rate")

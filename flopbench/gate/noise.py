@@ -22,7 +22,9 @@ class NoiseFloor(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def from_self_check(machine: str, verdicts: list[MetricVerdict]) -> NoiseFloor:
     """The floors of an A/A gate: the bound of each interval that lies farther from a ratio of one."""
     floors = {
-        v.metric: change(max(abs(v.interval.low), abs(v.interval.high))) for v in verdicts if v.interval is not None
+        v.metric: change(max(abs(v.interval.low), abs(v.interval.high)))
+        for v in verdicts
+        if v.interval is not None and v.word != "contaminated"
     }
     return NoiseFloor(machine=machine, floors=floors)
 
@@ -54,7 +56,9 @@ def write_noise_floor(floor: NoiseFloor, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     except OSError as error:
-        raise CannotWrite(f"cannot write the noise floor to {path}: {error.strerror}; choose another --output") from error
+        raise CannotWrite(
+            f"cannot write the noise floor to {path}: {error.strerror}; choose another --output"
+        ) from error
 
 
 def read_noise_floor(path: Path) -> NoiseFloor:
