@@ -12,7 +12,7 @@ A message is one line: what, got, allowed, what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 EXIT_OK = 0
@@ -35,11 +35,18 @@ class BadInput(FlopbenchError, ValueError):
 class UnknownName(BadInput):
     """A name that is not in a list of known names; the message lists the nearest, best first, or all."""
 
-    def __init__(self, what: str, got: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(
+        self, what: str, got: str, known: Iterable[str], hint: str = "", near: Sequence[str] | None = None
+    ) -> None:
+        """`near`, if given, replaces the search for near names; give it where the list is too long to print."""
         names = sorted(known)
-        by_lower = {name.lower(): name for name in names}
-        close = [by_lower[near] for near in get_close_matches(got.lower(), list(by_lower), n=4, cutoff=0.5)]
-        offer = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}"
+        if near is None:
+            by_lower = {name.lower(): name for name in names}
+            close = [by_lower[name] for name in get_close_matches(got.lower(), list(by_lower), n=4, cutoff=0.5)]
+            rest = f"known: {', '.join(names) or 'none'}"
+        else:
+            close, rest = list(near), "nothing in the list is like it"
+        offer = f"did you mean {', '.join(close)}?" if close else rest
         super().__init__(f"unknown {what} {got!r}; {offer}" + (f" ({hint})" if hint else ""))
 
 

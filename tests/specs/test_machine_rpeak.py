@@ -1,0 +1,162 @@
+"""Rpeak of a detected machine: what counts, what never counts, and when it is unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from flopbench.errors import BadInput, UnknownName
+from flopbench.machine.model import Gpu
+from flopbench.results import Rpeak
+from flopbench.specs.rpeak import machine_rpeak
+
+from .machines import AVX2, AVX512, machine
+
+GOLD_6148 = "Intel(R) Xeon(R) Gold 6148 CPU @ 2.40GHz"
+
+
+def known(result: Rpeak | str) -> Rpeak:
+    assert isinstance(result, Rpeak), result
+    return result
+
+
+def test_two_sockets_are_counted_once_each_and_hardware_threads_never():
+    single = known(machine_rpeak(machine(GOLD_6148, sockets=1, cores=20), "fp64"))
+    double = known(machine_rpeak(machine(GOLD_6148, sockets=2, cores=40), "fp64"))
+    threads = known(machine_rpeak(machine(GOLD_6148, sockets=2, cores=40, threads_per_core=2), "fp64"))
+    assert single.flops == pytest.approx(20 * 32 * 2.4e9)
+    assert double.flops == threads.flops == pytest.approx(2 * 20 * 32 * 2.4e9)
+    assert double.formula == "2 sockets x 20 cores x 32 FLOP/cycle x 2.4 GHz = 3.072 TFLOPS"
+
+
+def test_the_convention_names_clock_unit_and_cores():
+    convention = known(machine_rpeak(machine(GOLD_6148), "fp64")).convention
+    assert "base clock (TOP500's convention) 2.4 GHz" in convention
+    assert "vector unit (AVX-512 FMA)" in convention and "physical cores, the whole node" in convention
+
+
+def test_the_source_names_the_page_of_the_processor():
+    assert "/sku/120489/" in known(machine_rpeak(machine(GOLD_6148), "fp64")).source
+
+
+@pytest.mark.parametrize(("clock", "ghz"), [("base", 2.4), ("top500", 2.4), ("boost", 3.7), (2.1, 2.1)])
+def test_the_clock_is_chosen_by_name_or_given(clock, ghz):
+    assert known(machine_rpeak(machine(GOLD_6148), "fp64", clock)).flops == pytest.approx(40 * 32 * ghz * 1e9)
+
+
+def test_a_model_with_one_fma_unit_counts_half():
+    silver = known(machine_rpeak(machine("Intel(R) Xeon(R) Silver 4114 CPU @ 2.20GHz", sockets=2, cores=20), "fp64"))
+    assert silver.flops == pytest.approx(20 * 16 * 2.2e9)
+
+
+def test_a_quota_of_one_and_a_half_cpus_counts_one_and_a_half_cores():
+    peak = known(machine_rpeak(machine(GOLD_6148, quota=1.5, usable=40), "fp64"))
+    assert peak.flops == pytest.approx(1.5 * 32 * 2.4e9)
+    assert "1.5 of the machine's 40 that this process may use (quota of 1.5 CPUs)" in peak.convention
+
+
+def test_an_affinity_mask_counts_the_cores_behind_it():
+    peak = known(machine_rpeak(machine(GOLD_6148, usable=4), "fp64"))
+    assert peak.flops == pytest.approx(4 * 32 * 2.4e9)
+    assert "4 of the machine's 40" in peak.convention
+
+
+def test_cores_in_use_by_the_run_replace_those_allowed():
+    peak = known(machine_rpeak(machine(GOLD_6148), "fp64", cores=10, nodes=3))
+    assert peak.flops == pytest.approx(3 * 10 * 32 * 2.4e9)
+    assert "10 of the machine's 40 in use" in peak.convention
+
+
+def test_hardware_threads_shown_as_cores_are_cut_to_what_the_processor_has():
+    peak = known(machine_rpeak(machine(GOLD_6148, sockets=1, cores=40), "fp64"))
+    assert peak.flops == pytest.approx(20 * 32 * 2.4e9)
+    assert "the machine shows 40 cores" in peak.convention
+
+
+@pytest.mark.parametrize(
+    ("name", "cpuid", "guess"),
+    [
+        ("Intel(R) Xeon(R) Processor", {"vendor": "GenuineIntel", "family": 6, "model": 143, "isa": AVX512}, "Sapphire Rapids"),
+        ("AMD EPYC", {"vendor": "AuthenticAMD", "family": 25, "model": 1, "isa": AVX2}, "Zen 3"),
+        ("Intel Xeon Processor (Skylake, IBRS)", {"vendor": "GenuineIntel", "family": 6, "model": 85, "isa": AVX512}, "Skylake"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", {"vendor": "GenuineIntel", "family": 6, "model": 79, "isa": AVX2}, "Broadwell"),
+        ("QEMU Virtual CPU version 2.5+", {"vendor": "AuthenticAMD", "family": 15, "model": 107}, None),
+        ("Common KVM processor", {"vendor": "GenuineIntel", "family": 15, "model": 6}, None),
+    ],
+)  # fmt: skip
+def test_a_generic_name_gives_no_rpeak_but_the_reason_and_a_labelled_guess(name, cpuid, guess):
+    reason = machine_rpeak(machine(name, sockets=1, cores=2, hypervisor="kvm", **cpuid), "fp64")
+    assert isinstance(reason, str)
+    assert reason.startswith("Rpeak unknown") and name in reason and "names no model" in reason and "kvm" in reason
+    assert "measured ceiling" in reason and "\n" not in reason
+    if guess:
+        assert f"microarchitecture guess: {'Intel' if 'Intel' in name else 'AMD'} {guess}" in reason
+    else:
+        assert "guess" not in reason
+
+
+def test_a_name_that_is_missing_altogether_says_so():
+    reason = machine_rpeak(machine(None, sockets=1, cores=2), "fp64")
+    assert isinstance(reason, str) and "model name is unknown" in reason
+
+
+def test_a_desktop_model_counts_by_its_core_design_and_the_reported_clock():
+    name = "AMD Ryzen 9 7950X 16-Core Processor"
+    peak = known(machine_rpeak(machine(name, sockets=1, cores=16, base_hz=4.5e9, isa=AVX512), "fp64"))
+    assert peak.flops == pytest.approx(16 * 16 * 4.5e9)
+    assert "operating system reports" in peak.convention
+    assert "base clock" in str(machine_rpeak(machine(name, sockets=1, cores=16, isa=AVX512), "fp64"))
+
+
+def test_performance_and_efficiency_cores_are_not_mixed_up():
+    reason = machine_rpeak(
+        machine("12th Gen Intel(R) Core(TM) i7-12700", cores=12, performance_cores=8, efficiency_cores=4), "fp64"
+    )
+    assert isinstance(reason, str) and "8 performance and 4 efficiency cores" in reason
+
+
+def test_a_precision_that_the_processor_does_not_compute_in_has_no_peak():
+    reason = machine_rpeak(machine(GOLD_6148), "fp16")
+    assert isinstance(reason, str) and "no fp16 arithmetic" in reason
+
+
+def test_an_instruction_set_that_the_machine_hides_is_not_counted():
+    peak = known(machine_rpeak(machine("Intel(R) Xeon(R) Platinum 8480+", sockets=2, cores=112, isa=AVX512), "fp64"))
+    assert peak.flops == pytest.approx(112 * 32 * 2.0e9)
+    hidden = machine_rpeak(machine("Intel(R) Xeon(R) Platinum 8480+", sockets=2, cores=112, isa=AVX512), "int8")
+    assert isinstance(hidden, str) and "does not show it" in hidden
+    partly = known(
+        machine_rpeak(machine("Intel(R) Xeon(R) Platinum 8480+", sockets=2, cores=112, isa=[*AVX512, "avx512_vnni"]), "int8")
+    )
+    assert partly.flops == pytest.approx(112 * 256 * 2.0e9) and "AMX-INT8 is not visible" in partly.convention
+
+
+H100 = [Gpu(index=i, name="NVIDIA H100 80GB HBM3", multiprocessors=132) for i in range(4)]
+
+
+def test_gpus_count_with_their_tensor_units_and_without_the_processors():
+    peak = known(machine_rpeak(machine(GOLD_6148, gpus=H100), "fp64", device="cuda"))
+    assert peak.flops == pytest.approx(4 * 132 * 256 * 1.98e9)
+    assert "tensor unit" in peak.convention and "processors not counted" in peak.convention
+    one = known(machine_rpeak(machine(GOLD_6148, gpus=H100), "fp16", device="cuda", gpus=[2]))
+    assert one.flops == pytest.approx(132 * 4096 * 1.83e9)
+
+
+def test_a_mig_slice_counts_its_own_multiprocessors():
+    slice_ = [Gpu(index=0, name="NVIDIA A100-SXM4-40GB MIG 1g.5gb", multiprocessors=14, mig=True)]
+    peak = known(machine_rpeak(machine(GOLD_6148, gpus=slice_), "fp64", device="cuda"))
+    assert peak.flops == pytest.approx(14 * 128 * 1.41e9)
+    assert "14 of the 108 multiprocessors" in peak.convention
+
+
+def test_a_gpu_that_the_table_does_not_know_gives_the_reason_and_near_names():
+    reason = machine_rpeak(machine(GOLD_6148, gpus=[Gpu(index=0, name="NVIDIA H1000")]), "fp64", device="cuda")
+    assert isinstance(reason, str) and "'NVIDIA H1000' is not in the hardware table" in reason and "H100" in reason
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(UnknownName, match="fp65"):
+        machine_rpeak(machine(GOLD_6148), "fp65")
+    with pytest.raises(BadInput, match="clock 'turbo'"):
+        machine_rpeak(machine(GOLD_6148), "fp64", "turbo")
+    with pytest.raises(BadInput, match="tpu"):
+        machine_rpeak(machine(GOLD_6148), "fp64", device="tpu")
