@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from flopbench.machine.microarchitecture import is_generic
 from flopbench.machine.model import Cpu, Gpu, Machine
 from flopbench.specs import names, table
 from flopbench.specs.schema import CpuModel, GpuModel, Microarchitecture
@@ -26,7 +27,7 @@ class Match:
     """The machine's processor and GPUs in the table.
 
     cpu                    the model, or None with `cpu_reason`
-    microarchitecture      the core design, or None; `is_guess` when it comes from CPUID and flags instead of a model's name
+    microarchitecture      the core design, or None; `is_guess` when the model's name does not settle it
     """
 
     cpu: CpuModel | None
@@ -49,27 +50,26 @@ def find(machine: Machine, specs: table.Table | None = None) -> Match:
     named = specs.microarchitecture_by_name(name) if name else None
     if named is not None:
         return Match(None, f"{name!r} is not in the hardware table", named, False, f"model name {name!r}", gpus)
-    micro, basis = _by_cpuid(cpu, specs)
+    micro, is_guess, basis = _as_detected(cpu, specs)
     if name is None:
         reason = "the processor's model name is unknown"
-    elif names.names_a_model(name):
-        reason = f"{name!r} is not in the hardware table"
-    else:
+    elif is_generic(name):
         reason = f"the processor calls itself {name!r}, which names no model"
-    return Match(None, reason, micro, micro is not None, basis, gpus)
+        is_guess = True
+    else:
+        reason = f"{name!r} is not in the hardware table"
+    return Match(None, reason, micro, is_guess and micro is not None, basis, gpus)
 
 
-def _by_cpuid(cpu: Cpu, specs: table.Table) -> tuple[Microarchitecture | None, str]:
-    """The core design behind family, model and flags; hypervisors invent them, so it is a guess. What detection found comes first."""
-    if cpu.microarchitecture in specs.microarchitectures:
-        return specs.microarchitectures[cpu.microarchitecture], "as detected"
-    flags = set(cpu.isa)
-    for micro in specs.microarchitectures.values():
-        for line in micro.cpuid:
-            same = (line.vendor, line.family) == (cpu.vendor, cpu.family) and cpu.model in line.models
-            if same and flags.issuperset(line.needs) and flags.isdisjoint(line.lacks):
-                return micro, f"CPUID family {cpu.family} model {cpu.model}"
-    return None, ""
+def _as_detected(cpu: Cpu, specs: table.Table) -> tuple[Microarchitecture | None, bool, str]:
+    """The core design that the processor's own numbers tell, whether that is a guess, and on what grounds."""
+    candidates = specs.microarchitectures_detected(cpu.microarchitecture)
+    if not candidates:
+        return None, False, ""
+    basis = f"detected as {cpu.microarchitecture} by its own numbers or flags"
+    if len(candidates) > 1:
+        return candidates[0], True, f"{basis}, which is sold with one or with two FMA units"
+    return candidates[0], cpu.microarchitecture_is_guess or cpu.model_name is None, basis
 
 
 def _gpu(gpu: Gpu, specs: table.Table) -> GpuMatch:

@@ -40,11 +40,6 @@ def advertised_ghz(name: str) -> float | None:
     return value if found[2].lower() == "g" else value / 1000
 
 
-def names_a_model(name: str) -> bool:
-    """Whether a processor's name holds a model number, as "AMD EPYC 7763" does and "Intel Xeon Processor (Skylake)" does not."""
-    return bool(re.search(r"\d{3,}|\d{2,}[a-z]{2,}|\b[a-z]\d{2,}|power\d", re.sub(r"version.*$", "", key(name))))
-
-
 def near(got: str, names: Iterable[str], count: int = 6) -> list[str]:
     """The names most like `got`, best first: compared as a whole and word by word, so that H1000 finds every H100."""
     wanted = key(got)

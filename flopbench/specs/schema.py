@@ -51,18 +51,12 @@ class CpuArithmetic(_Strict):
     needs: list[str] = []  # flags, by the kernel's names, without which a machine cannot reach this row
 
 
-class Cpuid(_Strict):
-    """How a processor that does not tell its name may be recognised: vendor, family and models, then flags."""
-
-    vendor: str
-    family: int
-    models: list[int]
-    needs: list[str] = []  # flags, by the kernel's names
-    lacks: list[str] = []
-
-
 class Microarchitecture(_Strict):
-    """A core design. `name_patterns` are regular expressions over normalised model names, tried when the model is not in the table."""
+    """A core design. `name_patterns` are regular expressions over normalised model names, tried when the model is not in the table.
+
+    `detected_as` are the names under which detection knows it; empty means its own. Two designs with one such name (one or two FMA
+    units, say) cannot be told apart without the model's name.
+    """
 
     name: str
     title: str
@@ -70,7 +64,7 @@ class Microarchitecture(_Strict):
     architecture: str
     arithmetic: list[CpuArithmetic]
     name_patterns: list[str] = []
-    cpuid: list[Cpuid] = []
+    detected_as: list[str] = []
     note: str = ""
 
 

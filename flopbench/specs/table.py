@@ -51,6 +51,10 @@ class Table:
         wanted = names.key(model_name)
         return next((m for pattern, m in self._patterns if pattern.search(wanted)), None)
 
+    def microarchitectures_detected(self, name: str | None) -> list[Microarchitecture]:
+        """The core designs that detection calls `name`: none, one, or several that only a model's name tells apart."""
+        return [m for m in self.microarchitectures.values() if name in (m.detected_as or [m.name])]
+
     def named_cpu(self, name: str) -> CpuModel:
         """The processor called `name`. Raises UnknownName with the near matches."""
         found = self.cpu(name)

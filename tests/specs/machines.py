@@ -7,7 +7,6 @@ from typing import Any
 from flopbench.machine.model import Cpu, Gpu, Limits, Machine, Memory
 
 AVX512 = ["avx", "avx2", "avx512f", "fma", "sse2"]
-AVX2 = ["avx", "avx2", "fma", "sse2"]
 
 
 def machine(
