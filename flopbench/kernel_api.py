@@ -175,3 +175,37 @@ class Kernel(ABC):
     def describe(self) -> dict[str, str]:
         """What this kernel chose that a reader of the record wants to know (instruction set, library, blocking)."""
         return {}
+
+
+class CeilingLoop(ABC):
+    """A loop that keeps its operands in registers and does nothing but one precision's arithmetic, on the calling thread.
+
+    Found through the entry point group `flopbench.ceilings`, each entry a function that gives a list of them. The harness runs one
+    on every thread at once and times that; a loop never reads a clock.
+    """
+
+    name: str  # by instruction set, e.g. avx512_vnni
+    precision: str
+    stand_in: str = ""  # why this is not the precision's own arithmetic: used only if none of that can run
+
+    @abstractmethod
+    def why_not(self, machine: Any) -> str | None:
+        """None if the loop can run on `machine`, else the reason in one line. Must not raise."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Compile, ask the system for what it must permit: not timed. Raises NotPossible."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> int:
+        """Operations (FLOP or OP) of one iteration, after prepare."""
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """What is executed, in a few words, for the record."""
+
+    @abstractmethod
+    def run(self, iterations: int) -> float:
+        """Do so many iterations without the interpreter's lock. The value depends on every one of them, and on nothing else."""
