@@ -172,6 +172,10 @@ class Kernel(ABC):
     def close(self) -> None:
         """Release memory and handles. May be called twice, and before setup."""
 
+    def device_seconds(self) -> float | None:
+        """Time of the last run by the device's own events, for holding against the harness's clock. None without such events."""
+        return None
+
     def describe(self) -> dict[str, str]:
         """What this kernel chose that a reader of the record wants to know (instruction set, library, blocking)."""
         return {}

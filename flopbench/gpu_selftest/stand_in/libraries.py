@@ -62,7 +62,7 @@ class StandIn:
         self.cublas, self.cusolver, self.runtime = (
             Cublas(self.schedule),
             Cusolver(self.schedule),
-            Runtime(self.schedule),
+            Runtime(self.schedule, devices),
         )
         self.index = 0
         self.devices = devices

@@ -19,8 +19,12 @@ class RuntimeError_(RuntimeError):  # noqa: N801 - stands beside the builtin of 
 class Runtime:
     """Copies and sets. Asynchronous copies must touch pinned host memory only: from pageable memory CUDA would silently wait."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, devices: int) -> None:
         self._schedule = schedule
+        self._devices = devices
+
+    def getDeviceCount(self):  # noqa: N802 - CuPy's name
+        return self._devices
 
     def memcpy2DAsync(self, dst, dpitch, src, spitch, width, height, kind, stream):  # noqa: N802 - CuPy's name
         if width > min(dpitch, spitch):

@@ -16,6 +16,7 @@ from flopbench.kernel_api import MatrixSource
 from flopbench_kernels.cuda import constants as const
 from flopbench_kernels.cuda.context import THREADS, Gpu, Lane, grid_over
 from flopbench_kernels.cuda.jump import jump
+from flopbench_kernels.cuda.opening import describe
 from flopbench_kernels.cuda.rules import GemmCall
 from flopbench_kernels.device.contract import Device, Event, Memory, Stream
 
@@ -193,12 +194,7 @@ class CudaDevice(Device):
         self.gpu.copy(_cuda(stream).lane, m, n, a, lda, host, ldh, const.DEVICE_TO_HOST)
 
     def describe(self) -> dict[str, str]:
-        facts = self.gpu.facts
-        return {
-            "device": f"{facts.name}, compute capability {facts.capability[0]}.{facts.capability[1]}, {facts.pci_bus_id}",
-            "blas": "cuBLAS gemmEx with CUBLAS_COMPUTE_64F, by CuPy",
-            **self.gpu.libraries.versions(),
-        }
+        return {"blas": "cuBLAS gemmEx with CUBLAS_COMPUTE_64F, by CuPy", **describe(self.gpu)}
 
     def close(self) -> None:
         for stream in self._streams:
