@@ -54,7 +54,10 @@ def run_hpl(
     blas.load_usual()
     with threadpool_limits(threads):
         before = environment.collect(machine, extra_warnings=warnings_before(machine, threads, comm.size))
-        context = Context(comm, machine, threads, Peaks(machine, comm, threads), before)
+        peaks = Peaks(machine, comm, threads)
+        with progress.step("measure the ceiling", None):
+            peaks.prepare(chosen)
+        context = Context(comm, machine, threads, peaks, before)
         job = HplRun(request, chosen, context, progress, room(comm, machine), lines)
         return _run_cases(job, printer)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flopbench.hpl_run import Case, HplRequest
 from flopbench.report import hpl_text
-from flopbench.report.summary import summary
+from flopbench.report.summary import plan, summary, wrapped
 from flopbench.results import PlanLine, Record, to_document
 
 
@@ -28,18 +28,18 @@ class _Output:
 class Summary(_Output):
     """The plan with its reasons, then a dozen lines for each run."""
 
+    def __init__(self) -> None:
+        self._said: list[PlanLine] = []
+
     def result(self, record: Record, saved_to: Path | None) -> None:
-        print("Plan")
-        for line in record.plan:
-            print(f"  {line.choice:<9} {line.value}: {line.reason}")
-        print("Result")
-        for text in summary(record, str(saved_to) if saved_to else None):
-            print(f"  {text}")
-        sys.stdout.flush()
+        new = [line for line in record.plan if line not in self._said]
+        self._said += new
+        print("Plan" if new == record.plan else "Next in the sweep", *plan(new), sep="\n")
+        print("Result", *summary(record, str(saved_to) if saved_to else None), sep="\n", flush=True)
 
     def end(self, hint: str | None) -> None:
         if hint:
-            print(f"Next\n  {hint}", flush=True)
+            print("Next", *wrapped("full memory", hint), sep="\n", flush=True)
 
 
 class HplText(_Output):

@@ -1,9 +1,13 @@
-"""The short answer of `flopbench hpl`, in a dozen lines."""
+"""The short answer of `flopbench hpl`, in a dozen rows that fit 80 columns."""
 
 from __future__ import annotations
 
+import textwrap
+
 from flopbench import units
-from flopbench.results import Record
+from flopbench.results import PlanLine, Record
+
+_WIDTH = 80
 
 
 def summary(record: Record, saved_to: str | None) -> list[str]:
@@ -24,7 +28,24 @@ def summary(record: Record, saved_to: str | None) -> list[str]:
     rows += [("warning", warning) for warning in record.environment.warnings]
     if saved_to is not None:
         rows.append(("record", saved_to))
-    return [f"{label:<11} {text}" for label, text in rows]
+    return [line for label, text in rows for line in wrapped(label, text)]
+
+
+def plan(lines: list[PlanLine]) -> list[str]:
+    """Choices with their reasons, in lines of at most 80 columns."""
+    return [text for line in lines for text in wrapped(line.choice, f"{line.value}: {line.reason}")]
+
+
+def wrapped(label: str, text: str) -> list[str]:
+    """`text` beside its label, in lines that fit 80 columns; paths and commands are not broken."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"  {label:<11} ",
+        subsequent_indent=" " * 14,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _rmax(record: Record) -> str:
@@ -43,7 +64,7 @@ def _verdict(record: Record) -> str:
 
 def _share(share: float | None, of: object, reason: str | None, unit: str) -> str:
     if of is None:
-        return f"unknown: {reason}"
+        return f"unknown: {(reason or '').removeprefix('Rpeak unknown: ')}"
     text = units.rate(of.flops, unit) + f" ({getattr(of, 'convention', None) or getattr(of, 'method', '')})"
     return f"{units.percent(share)} of {text}" if share is not None else f"no rate to hold against {text}"
 
