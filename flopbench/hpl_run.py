@@ -76,7 +76,10 @@ class HplRun:
             self._check_n(n, nbs[0], grids[0])
         self.model = self._calibrate(nbs[0], grids[0])
         ns = [(n, "as asked") for n in request.n] or [self._chosen_n(nbs[0])]
-        self.hint = None if request.memory else plan.full_memory_hint(self.model, nbs[0], self.room)
+        if request.memory is None:
+            seen = max(self.request.n, default=plan.CALIBRATION_N)
+            model = self.model if seen >= plan.CALIBRATION_N else None
+            self.hint = plan.full_memory_hint(model, nbs[0], self.room)
         return [
             Case(n, nb, p, q, tuning, reason)
             for p, q in grids

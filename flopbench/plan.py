@@ -154,10 +154,8 @@ def choose_repeats(predicted_seconds: float, budget: float) -> tuple[int, str]:
     return repeats, f"one takes about {units.duration(predicted_seconds)} and --time is {budget:g} s"
 
 
-def full_memory_hint(model: RateModel, nb: int, room: Room) -> str:
-    """Which command fills the memory, and how long it will take."""
+def full_memory_hint(model: RateModel | None, nb: int, room: Room) -> str:
+    """Which command fills the memory, and how long it will take; no time without a model of runs long enough to tell."""
     n = round_to_blocks(room.largest_n(MEMORY_FRACTION), nb)
-    return (
-        f"flopbench hpl --memory {MEMORY_FRACTION:g} runs N = {n} in about {units.duration(model.seconds(n))}; "
-        "Rmax grows with N"
-    )
+    time = f" in about {units.duration(model.seconds(n))}" if model else ""
+    return f"flopbench hpl --memory {MEMORY_FRACTION:g} runs N = {n}{time}; Rmax grows with N"
