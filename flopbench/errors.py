@@ -5,6 +5,7 @@
     │   └── UnknownName            exit 2   a name that is not known; lists the near ones
     ├── CannotWrite (OSError)      exit 2   a measured result that could not be kept where it was wanted
     ├── NotPossible (RuntimeError) exit 4   this machine cannot do it, and why
+    │   └── Unreachable            exit 4   an inventory that cannot be reached now; what was to be filed waits in a queue
     └── RunFailed (RuntimeError)   exit 1   a run that started and did not come to an end
 
 A message is one line: what, got, allowed, what to do.
@@ -58,6 +59,10 @@ class NotPossible(FlopbenchError, RuntimeError):
     """This machine cannot do what was asked; the message says why."""
 
     exit_code = EXIT_NOT_POSSIBLE
+
+
+class Unreachable(NotPossible):
+    """An inventory that does not answer: no file, no server, no permission, locked too long."""
 
 
 class RunFailed(FlopbenchError, RuntimeError):
