@@ -6,6 +6,7 @@ The record's schema and its hash were checked when it was read (flopbench.result
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -39,6 +40,10 @@ def reasons_against(record: Record, now: datetime, explanation: str | None = Non
 
 
 def _names(record: Record) -> Iterator[str]:
+    try:
+        uuid.UUID(record.run_id)
+    except ValueError:
+        yield f"run_id must be a UUID, got {record.run_id[:60]!r}"
     try:
         known = precision(record.precision)
     except UnknownName as error:

@@ -93,8 +93,8 @@ class Machine(_Strict, kw_only=True):
     kernel: str
     hypervisor: str | None  # None: none seen, or `unknown` says why it cannot be told
     cpu: Cpu
-    memory: Memory
-    limits: Limits
+    memory: Memory | None  # null only in a record read from another program's output
+    limits: Limits | None
     gpus: list[Gpu] = []
     network: list[Network] = []
     job: dict[str, str] | None = None  # scheduler and its job id, nodes, tasks
