@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from flopbench.errors import BadInput
@@ -24,7 +24,9 @@ from flopbench.inventory.model import (
 class Entering:
     """Enters facts of one source at one moment. `document_id` ties them to the imported file they came from."""
 
-    def __init__(self, connection: Connection, provenance: Provenance, now: str, document_id: int | None = None) -> None:
+    def __init__(
+        self, connection: Connection, provenance: Provenance, now: str, document_id: int | None = None
+    ) -> None:
         self.connection = connection
         self.provenance = provenance
         self.now = now
@@ -132,8 +134,11 @@ class Entering:
     def _insert_once(self, table: Table, row: dict[str, Any], what: str, corrects: int | None) -> int:
         if corrects is None:
             return _inserted(self.connection, table, row)
-        if self.connection.execute(select(func.count()).where(table.c.id == corrects)).scalar() == 0:
-            raise BadInput(f"there is no {what} {corrects} to correct; flopbench inventory show lists them")
+        owner = self.connection.execute(select(table.c.machine_id).where(table.c.id == corrects)).scalar()
+        if owner != row["machine_id"]:
+            raise BadInput(
+                f"this machine has no {what} {corrects} to correct; flopbench inventory show MACHINE lists them"
+            )
         if self.connection.execute(select(table.c.id).where(table.c.corrects == corrects)).first():
             raise BadInput(f"{what} {corrects} has been corrected already; correct the newest row instead")
         return _inserted(self.connection, table, row)

@@ -29,7 +29,9 @@ _ROW = re.compile(
     rf"^(?P<variant>W[RC]\w*)\s+(?P<n>\d+)\s+(?P<nb>\d+)\s+(?P<p>\d+)\s+(?P<q>\d+)\s+(?P<time>{_NUMBER})\s+(?P<gflops>{_NUMBER})"
     rf"(?:\s*\(\s*{_NUMBER}\s*\))?\s*$"
 )
-_RESIDUAL = re.compile(rf"^\|\|Ax-b\|\|_oo/\(eps.*=\s*(?P<value>{_NUMBER}|nan|inf|-nan|-inf)\s*\.*\s*(?P<verdict>PASSED|FAILED)")
+_RESIDUAL = re.compile(
+    rf"^\|\|Ax-b\|\|_oo/\(eps.*=\s*(?P<value>{_NUMBER}|nan|inf|-nan|-inf)\s*\.*\s*(?P<verdict>PASSED|FAILED)"
+)
 _ROC_VALUE = re.compile(rf"^Residual value\s*=\s*(?P<value>{_NUMBER})")
 _ROC_VERDICT = re.compile(r"^Residual Check:\s*(?P<verdict>PASSED|FAILED)")
 _START = re.compile(r"^HPL_pdgesv\(\) start time\s+(?P<time>.+?)\s*$")
@@ -38,7 +40,9 @@ _THRESHOLD = re.compile(rf"scaled residuals are less than\s+(?P<value>{_NUMBER})
 _BANNER = re.compile(r"HPLinpack\s+(?P<version>\d+\.\d+)")
 _NORM = re.compile(rf"^\|\|(?P<what>Ax-b|A|x|b)\|\|_oo[ .]*=\s*(?P<value>{_NUMBER})\s*$")
 
-_VARIANT = re.compile(r"^W(?P<pmap>[RC])(?P<depth>\d)(?P<bcast>\d)(?P<rfact>[LCR])(?P<ndiv>\d)(?P<pfact>[LCR])(?P<nbmin>\d+)$")
+_VARIANT = re.compile(
+    r"^W(?P<pmap>[RC])(?P<depth>\d)(?P<bcast>\d)(?P<rfact>[LCR])(?P<ndiv>\d)(?P<pfact>[LCR])(?P<nbmin>\d+)$"
+)
 _BCAST = ("1ring", "1ringM", "2ring", "2ringM", "Blong", "BlongM", "Psh", "Psh2")
 _FACT = {"L": "left", "C": "Crout", "R": "right"}
 _NORMS = {"Ax-b": "residual_inf", "A": "a_inf", "x": "x_inf", "b": "b_inf"}
@@ -88,10 +92,14 @@ def read(path: Path, hostname: str = "") -> list[ForeignRun]:
         raise BadInput(f"cannot read HPL log {path}: {error.strerror}") from error
     text = _ANSI.sub("", raw.decode("utf-8", "replace"))
     if "HPL MxP Result" in text or "HPL-MxP" in text or "HPL-AI" in text:
-        raise BadInput(f"{path} is the output of HPL-MxP, which is not HPL: it solves in mixed precision; submit an FP64 HPL log")
+        raise BadInput(
+            f"{path} is the output of HPL-MxP, which is not HPL: it solves in mixed precision; submit an FP64 HPL log"
+        )
     rows, threshold = _rows(text)
     if not rows:
-        raise BadInput(f"{path} has no result row of HPL (T/V N NB P Q Time Gflops); is it the output of xhpl, to the end?")
+        raise BadInput(
+            f"{path} has no result row of HPL (T/V N NB P Q Time Gflops); is it the output of xhpl, to the end?"
+        )
     program = _program(text)
     digest = hashlib.sha256(raw).hexdigest()
     complete = "End of Tests." in text or "Final Score" in text
@@ -149,7 +157,15 @@ def _program(text: str) -> str:
 
 
 def _run(
-    row: _Row, index: int, count: int, path: Path, program: str, digest: str, threshold: float | None, complete: bool, hostname: str
+    row: _Row,
+    index: int,
+    count: int,
+    path: Path,
+    program: str,
+    digest: str,
+    threshold: float | None,
+    complete: bool,
+    hostname: str,
 ) -> ForeignRun:
     where = str(path) if count == 1 else f"{path}, test {index + 1} of {count}"
     reasons = tuple(_reasons(row, threshold))
@@ -214,7 +230,13 @@ def _unverified(row: _Row, complete: bool, threshold: float | None) -> Iterator[
 
 
 def _record(
-    row: _Row, run_id: str, program: str, digest: str, threshold: float | None, unverified: tuple[str, ...], hostname: str
+    row: _Row,
+    run_id: str,
+    program: str,
+    digest: str,
+    threshold: float | None,
+    unverified: tuple[str, ...],
+    hostname: str,
 ) -> results.Record:
     flop_count = lu_solve_flops(row.n)
     rmax = flop_count / row.seconds

@@ -57,5 +57,7 @@ def waiting(folder: Path) -> Iterator[tuple[Path, str, Submission]]:
             )
             location = str(document["inventory"])
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise BadInput(f"the waiting submission {path} cannot be read ({error}); look at it, then remove it") from error
+            raise BadInput(
+                f"the waiting submission {path} cannot be read ({error}); look at it, then remove it"
+            ) from error
         yield path, location, submission

@@ -40,14 +40,18 @@ def parse_location(location: str) -> URL:
     try:
         url = make_url(location)
     except ArgumentError as error:
-        raise BadInput(f"inventory URL {location!r} cannot be read; give a file path or postgresql://USER@HOST/NAME") from error
+        raise BadInput(
+            f"inventory URL {location!r} cannot be read; give a file path or postgresql://USER@HOST/NAME"
+        ) from error
     if url.drivername == "sqlite":
         if not url.database:
             raise BadInput("inventory URL sqlite:// names no file; give sqlite:///PATH or the path itself")
         return url
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
-    raise BadInput(f"inventory URL has the scheme {url.drivername!r}; allowed: sqlite, postgresql, or the path of a file")
+    raise BadInput(
+        f"inventory URL has the scheme {url.drivername!r}; allowed: sqlite, postgresql, or the path of a file"
+    )
 
 
 class Inventory:
@@ -82,7 +86,9 @@ class Inventory:
     def check_schema(self) -> None:
         """Raises Unreachable if there is no inventory, BadInput if its schema is older or newer than this flopbench's."""
         if self.is_sqlite and not Path(str(self.url.database)).exists():
-            raise Unreachable(f"no inventory at {self.name}; make one with: flopbench inventory init --inventory {self.name}")
+            raise Unreachable(
+                f"no inventory at {self.name}; make one with: flopbench inventory init --inventory {self.name}"
+            )
         with self._connection() as connection:
             step = migrations.step_of(connection)
         if step < migrations.LATEST:

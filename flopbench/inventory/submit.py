@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from flopbench.errors import BadInput
 from flopbench.inventory import checks, schema
@@ -16,7 +17,7 @@ from flopbench.inventory.entries import Entering
 from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, key
 from flopbench.inventory.store import Inventory
 from flopbench.results import Record, to_document
-from flopbench.units import rate
+from flopbench.units import percent, rate
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Outcome:
     what: str  # filed | already filed | would be filed | refused | not filed
     summary: str
     reasons: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -60,15 +62,29 @@ def submit(
     now: datetime,
     dry_run: bool = False,
     keep_going: bool = False,
+    hold: bool = False,
 ) -> list[Outcome]:
     """Check and file all submissions in one transaction. One refusal holds back all, unless `keep_going`.
+
+    `hold` says that something that belongs to these submissions was refused before it came here.
 
     Raises Unreachable, BadInput (no such schema).
     """
     inventory.check_schema()
+    try:
+        return _submit(inventory, submissions, now, dry_run, keep_going, hold)
+    except (
+        IntegrityError
+    ):  # on PostgreSQL another process filed the same run between our look and our insert: look again
+        return _submit(inventory, submissions, now, dry_run, keep_going, hold)
+
+
+def _submit(
+    inventory: Inventory, submissions: Sequence[Submission], now: datetime, dry_run: bool, keep_going: bool, hold: bool
+) -> list[Outcome]:
     with inventory.writing() as connection:
         judged = [(s, _judge(connection, s, now)) for s in submissions]
-        hold = dry_run or (any(o.refused for _, o in judged) and not keep_going)
+        hold = hold or (any(o.refused for _, o in judged) and not keep_going)
         outcomes = []
         seen: set[str] = set()
         for submission, outcome in judged:
@@ -87,11 +103,12 @@ def submit(
 
 def _judge(connection: Connection, submission: Submission, now: datetime) -> Outcome:
     record = submission.record
-    summary = (
-        f"{rate(record.rmax_flops, record.unit) if record.rmax_flops else 'no rate'} {record.routine} {record.precision}, "
-        f"n = {record.problem.n}, {submission.organisation or 'organisation as known'} / {submission.machine_name}"
-    )
-    outcome = Outcome(submission.where, record.run_id, "would be filed", summary)
+    summary = _summary(submission)
+    outcome = Outcome(submission.where, record.run_id, "would be filed", summary, (), submission.unverified)
+    if record.foreign:
+        outcome = _as(
+            outcome, outcome.what, (f"foreign ({record.foreign}): listed, never ranked as verified by flopbench",)
+        )
     table = schema.measurements
     known = connection.execute(
         select(table.c.content_sha256, table.c.entered_utc).where(table.c.run_id == record.run_id)
@@ -103,6 +120,25 @@ def _judge(connection: Connection, submission: Submission, now: datetime) -> Out
     reasons = [] if record.foreign else checks.reasons_against(record, now, submission.explanation)
     reasons += _place_reasons(connection, submission)
     return _as(outcome, "refused", tuple(reasons)) if reasons else outcome
+
+
+def _summary(submission: Submission) -> str:
+    """What would be filed, on one line."""
+    record, problem = submission.record, submission.record.problem
+    parts = [
+        f"Rmax {rate(record.rmax_flops, record.unit) if record.rmax_flops else 'none'}",
+        f"{record.routine} {record.precision} {record.verification.verdict}",
+        f"n {problem.n}"
+        + (f" nb {problem.nb}" if problem.nb else "")
+        + (f" {problem.p}x{problem.q}" if problem.p else ""),
+    ]
+    if record.rpeak is not None and record.rpeak.flops > 0 and record.rmax_flops:
+        parts.append(f"{percent(record.rmax_flops / record.rpeak.flops)} of Rpeak")
+    if record.energy is not None:
+        parts.append(f"{record.energy.mean_power_w / 1e3:.4g} kW ({record.energy.level})")
+    parts.append(record.time_start_utc)
+    parts.append(f"{submission.organisation or 'organisation as known'} / {submission.machine_name}")
+    return ", ".join(parts)
 
 
 def _place_reasons(connection: Connection, submission: Submission) -> Iterator[str]:
@@ -249,4 +285,9 @@ def _measurement(submission: Submission) -> MeasurementFacts:
 
 
 def _as(outcome: Outcome, what: str, reasons: tuple[str, ...] = ()) -> Outcome:
-    return Outcome(outcome.where, outcome.run_id, what, outcome.summary, reasons)
+    return replace(outcome, what=what, reasons=reasons or outcome.reasons)
+
+
+def utc() -> datetime:
+    """Now, as the checks want it."""
+    return datetime.now(UTC)

@@ -38,7 +38,9 @@ class Grid:
     name: str
     lines: list[Line]
     notes: list[str]
-    merged: dict[tuple[int, int], int] = field(default_factory=dict)  # heading cells that span: (line index, column) -> columns
+    merged: dict[tuple[int, int], int] = field(
+        default_factory=dict
+    )  # heading cells that span: (line index, column) -> columns
 
 
 def read_bytes(path: Path) -> bytes:
@@ -90,7 +92,9 @@ def decode(path: Path, raw: bytes) -> tuple[str, list[str]]:
         pass
     # Single bytes among ASCII: Latin-1, as the lists up to 2018; anything denser is a damaged multi-byte text.
     if high > 0.02 * len(raw) + 8:
-        raise BadInput(f"{path}: neither UTF-8, Big5 nor Latin-1 ({high} of {len(raw)} bytes are not ASCII); save it as UTF-8")
+        raise BadInput(
+            f"{path}: neither UTF-8, Big5 nor Latin-1 ({high} of {len(raw)} bytes are not ASCII); save it as UTF-8"
+        )
     text = raw.decode("cp1252" if _is_cp1252(raw) else "latin-1")
     return text, ["not UTF-8: read as ISO-8859-1 (Latin-1)"]
 
@@ -117,7 +121,9 @@ def _csv(path: Path, raw: bytes) -> Grid:
         raise BadInput(f"{path}, line {reader.line_num}: not CSV ({error})") from error
     for line in lines:
         if any(len(cell) > MAX_CELL for cell in line.cells):
-            raise BadInput(f"{path}, line {line.number}: a cell of more than {MAX_CELL} characters; is a quote missing?")
+            raise BadInput(
+                f"{path}, line {line.number}: a cell of more than {MAX_CELL} characters; is a quote missing?"
+            )
         if any("\ufffd" in cell for cell in line.cells):
             line.notes.append("has characters that were lost before this file was written")
     return Grid(str(path), lines, notes)
@@ -152,7 +158,9 @@ def _xlsx(path: Path, raw: bytes) -> Grid:
     except BadInput:
         raise
     except Exception as error:  # openpyxl raises whatever its XML and zip layers raise; all of it means a damaged file
-        raise BadInput(f"{path} is not a readable XLSX file ({type(error).__name__}: {error}); was it cut off?") from error
+        raise BadInput(
+            f"{path} is not a readable XLSX file ({type(error).__name__}: {error}); was it cut off?"
+        ) from error
     sheet = book.worksheets[0] if book.worksheets else None
     if sheet is None:
         raise BadInput(f"{path} has no sheet")

@@ -10,10 +10,21 @@ from dataclasses import dataclass
 #: What stands for "no figure". A 0 in a field that cannot be 0 is treated so by its form.
 BLANKS = {"", "-", "--", "—", "–", "－", "n/a", "na", "none", "null", "無", "不詳", "未公開", "...", "…"}
 
-_NUMBER = re.compile(r"^(?P<figure>[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:e[-+]?\d{1,4})?|[-+]?\.\d+)\s*(?P<unit>.*)$", re.I)
+_NUMBER = re.compile(
+    r"^(?P<figure>[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:e[-+]?\d{1,4})?|[-+]?\.\d+)\s*(?P<unit>.*)$", re.I
+)
 
 #: Units that may stand in a cell or a heading, to SI. "kw" and "KW" occur, case is folded.
-RATES = {"kflops": 1e3, "mflops": 1e6, "gflops": 1e9, "tflops": 1e12, "pflops": 1e15, "eflops": 1e18, "tops": 1e12, "pops": 1e15}
+RATES = {
+    "kflops": 1e3,
+    "mflops": 1e6,
+    "gflops": 1e9,
+    "tflops": 1e12,
+    "pflops": 1e15,
+    "eflops": 1e18,
+    "tops": 1e12,
+    "pops": 1e15,
+}
 POWERS = {"w": 1.0, "kw": 1e3, "mw": 1e6}
 LARGEST = 1e24  # a million times the largest system there is; beyond it a figure is not a rate
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from flopbench.inventory.exchange.columns import Heading
 from flopbench.inventory.exchange.grid import Grid, Line
 from flopbench.inventory.exchange.numbers import BLANKS, Figure, figure
-from flopbench.inventory.exchange.systems import Unreadable
+from flopbench.inventory.exchange.systems import TOTAL, Unreadable
 
-_TOTAL = re.compile(r"^(sub)?total$|^小計$|^總計$|^合計$|^總和$", re.I)
 _WITH_SHARE = re.compile(r"^(?P<value>[^(（]*)[(（]\s*(?P<share>[\d.,]+)\s*[%％]\s*[)）]$")
 COLUMNS = (("fp64_total", "fp64_share"), ("fp32_total", "fp32_share"))
 
@@ -63,7 +62,12 @@ def row(number: int, cells: list[str], heading: Heading) -> SectorRow:
     if not label:
         raise ValueError("names no sector")
     return SectorRow(
-        number, label, bool(_TOTAL.match(label.strip())), _figure(cell("sites_counted"), "sites_counted", heading), totals, shares
+        number,
+        label,
+        bool(TOTAL.match(label.strip())),
+        _figure(cell("sites_counted"), "sites_counted", heading),
+        totals,
+        shares,
     )
 
 

@@ -21,9 +21,12 @@ from flopbench.inventory.model import (
 )
 
 UNNAMED = "not stated"
-_CORES = re.compile(r"\(?\s*(?P<count>\d[\d,]*)\s*(?:cores?|核心|核)\s*\)?", re.I)
+TOTAL = re.compile(r"^(sub|grand\s)?total$|^(小計|總計|合計|總和)$", re.I)
+CORES = re.compile(r"\(?\s*(?P<count>\d[\d,]*)\s*(?:cores?|核心|核)\s*\)?", re.I)
 _DEVICES = re.compile(r"(?P<count>\d[\d,]*)\s*[x×]\s*(?P<name>[A-Za-z].*)$", re.I)
-_GPU = re.compile(r"\b(gpu|nvidia|tesla|radeon|instinct|v100|a100|h100|h200|gb200)\b", re.I)
+ACCELERATED = re.compile(
+    r"\b(gpus?|nvidia|tesla|radeon|instinct|xeon phi|v100|a100|h100|h200|gb200|mi[23]\d\d[ax]?)\b", re.I
+)
 #: Words of which an operating system's name has one; the national form's cell for it is sometimes filled with the use.
 _OS = re.compile(
     r"linux|ubuntu|debian|cent\s?os|rocky|red\s?hat|rhel|suse|sles|fedora|windows|unix|aix|solaris|cos\b|cle\b|tosv?\b|hp-ux|mac\s?os|cnl|cnk"
@@ -49,9 +52,11 @@ def entries(grid: Grid, heading: Heading, edition: str | None) -> tuple[list[Ent
     for line in grid.lines[heading.first :]:
         if all(cell.casefold() in BLANKS for cell in line.cells):
             continue
+        if any(TOTAL.match(cell) for cell in line.cells):
+            continue  # sums are no machine
         label = _label(line, heading)
         try:
-            entry = _entry(_repaired(line, heading), heading, edition)
+            entry = _entry(repaired(line, heading), heading, edition)
         except ValueError as error:
             unreadable.append(Unreadable(line.number, label, str(error)))
             continue
@@ -65,7 +70,7 @@ def entries(grid: Grid, heading: Heading, edition: str | None) -> tuple[list[Ent
     return found, unreadable
 
 
-def _repaired(line: Line, heading: Heading) -> Line:
+def repaired(line: Line, heading: Heading) -> Line:
     """The line with one cell a column. Raises ValueError if it cannot be had.
 
     Some published files split a field where a quotation mark stood in it: the part before it ends early, the part after it carries the stray
@@ -95,7 +100,7 @@ def _repaired(line: Line, heading: Heading) -> Line:
     return Line(line.number, cells, [*line.notes, *reversed(said)])
 
 
-class _Row:
+class Row:
     """Cells by field, with the reading of numbers that names its column when it fails."""
 
     def __init__(self, line: Line, heading: Heading) -> None:
@@ -124,7 +129,7 @@ class _Row:
             raise ValueError(f"column {self._columns[field].heading!r}: {error}") from error
         return found if found is None or found.value > 0 else None  # a 0 stands for "not known" in the lists
 
-    def efficiency(self) -> float | None:
+    def efficiency(self) -> Figure | None:
         """FLOP/s per watt, as published."""
         column = self._columns.get("energy_efficiency")
         if column is None:
@@ -133,11 +138,11 @@ class _Row:
             found = figure(self._cells["energy_efficiency"])
         except ValueError as error:
             raise ValueError(f"column {column.heading!r}: {error}") from error
-        return found.value * (column.factor or 1e9) if found is not None and found.value > 0 else None
+        return found.scaled(column.factor or 1e9) if found is not None and found.value > 0 else None
 
 
 def _entry(line: Line, heading: Heading, edition: str | None) -> Entry:
-    row = _Row(line, heading)
+    row = Row(line, heading)
     notes = list(line.notes)
     name = row.text("machine") or row.text("model")
     if name is None:
@@ -171,7 +176,7 @@ def _entry(line: Line, heading: Heading, edition: str | None) -> Entry:
             n=row.count("nmax") or None,
             measured_on=edition or row.text("query_date"),
             power_w=power.value if power else None,
-            flops_per_watt=efficiency,
+            flops_per_watt=efficiency.value if efficiency else None,
         )
     elif row.text("rmax"):
         notes.append("Rmax is 0: read as not known")
@@ -209,16 +214,16 @@ def _entry(line: Line, heading: Heading, edition: str | None) -> Entry:
 def _compute(cell: str, cpu: str | None, gpu: str | None) -> tuple[str | None, str | None, int | None, int | None]:
     """CPU, GPU, cores and number of GPUs from one cell: "A64FX 48C 2.2GHz(184,320 core)", "8x NVIDIA Tesla V100"."""
     cores = None
-    if found := _CORES.search(cell):
+    if found := CORES.search(cell):
         cores = count(found["count"])
         cell = (cell[: found.start()] + cell[found.end() :]).strip(" ,;")
     devices = _DEVICES.search(cell)
-    if _GPU.search(cell):
+    if ACCELERATED.search(cell):
         return cpu, gpu or cell, cores, count(devices["count"]) if devices else None
     return cpu or cell or None, gpu, cores, None
 
 
-def _sector(row: _Row, notes: list[str]) -> str | None:
+def _sector(row: Row, notes: list[str]) -> str | None:
     text = row.text("sector")
     if text is None:
         return None
@@ -229,7 +234,7 @@ def _sector(row: _Row, notes: list[str]) -> str | None:
         return None
 
 
-def _status(row: _Row) -> str | None:
+def _status(row: Row) -> str | None:
     text = row.text("status")
     if text is None:
         return None
@@ -242,11 +247,11 @@ def _status(row: _Row) -> str | None:
 
 def _label(line: Line, heading: Heading) -> str:
     """How people would call the row: its rank and name."""
-    parts = []
-    for field, prefix in (("rank", "rank "), ("green_rank", "Green500 rank "), ("machine", ""), ("model", ""), ("organisation", "")):
-        index = heading.index(field)
-        if index is not None and index < len(line.cells) and line.cells[index]:
-            parts.append(f"{prefix}{line.cells[index]}")
-        if len(parts) == 2:
-            break
-    return ", ".join(parts)[:100] or f"line {line.number}"
+
+    def text(*fields: str) -> str:
+        found = [heading.index(field) for field in fields]
+        return next((line.cells[i] for i in found if i is not None and i < len(line.cells) and line.cells[i]), "")
+
+    prefix = "Green500 rank" if heading.index("green_rank") is not None else "rank"
+    rank, name = text("green_rank", "rank"), text("machine", "model", "organisation")
+    return ", ".join(filter(None, [f"{prefix} {rank}" if rank else "", name]))[:100] or f"line {line.number}"
