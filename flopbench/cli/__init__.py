@@ -19,7 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("flopbench.cli.compare", "Compare records: ratio with interval, verdict, exit code."),
     "gate": ("flopbench.cli.gate", "Guard against regressions in CI: both sides in one job, in pairs."),
     "submit": ("flopbench.cli.submit", "File Results into the inventory, checked again on arrival."),
-    "inventory": ("flopbench.cli.inventory", "Organisations, machines and their Rmax: add, import, sum up, audit, export."),
+    "inventory": (
+        "flopbench.cli.inventory",
+        "Organisations, machines and their Rmax: add, import, sum up, audit, export.",
+    ),
 }
 EXIT_INTERRUPTED = 130
 

@@ -175,7 +175,7 @@ def import_files(files: tuple[Path, ...], location: str | None, as_json: bool, *
 @click.option(
     "--html", "html_path", type=click.Path(path_type=Path), metavar="FILE", help="One page for people, no network."
 )
-@click.option("--form", default="national", show_default=True, help="national or top500.")
+@click.option("--form", default="national", show_default=True, help="national, top500 or green500.")
 @click.option("--language", default="zh", show_default=True, help="Of the national form's headings: zh or en.")
 @click.option("--full", is_flag=True, help="National form with FP32, sector, status, query date and remarks.")
 @_JSON

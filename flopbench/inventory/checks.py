@@ -76,9 +76,12 @@ def _rate(record: Record) -> Iterator[str]:
         yield (
             f"rmax_flops is {record.rmax_flops}, but flop_count over the shortest of {len(record.times_s)} times gives {best:.9g}"
         )
-    if record.median_flops is not None and record.rmax_flops is not None:
-        if record.median_flops > record.rmax_flops * (1 + ROUNDING):
-            yield f"median_flops {record.median_flops:.6g} is above rmax_flops {record.rmax_flops:.6g}"
+    if (
+        record.median_flops is not None
+        and record.rmax_flops is not None
+        and record.median_flops > record.rmax_flops * (1 + ROUNDING)
+    ):
+        yield f"median_flops {record.median_flops:.6g} is above rmax_flops {record.rmax_flops:.6g}"
 
 
 def _residual(record: Record) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Read the output of an HPL that was not flopbench's: HPL 2.x, Intel's, NVIDIA's, rocHPL. Each T/V row becomes a foreign record.
 
-A foreign record says what could be recomputed from the text (operation count, rate, verdict against the printed residual) and lists what could not
-be verified. It is never filed as verified by flopbench.
+A foreign record says what could be recomputed from the text (operation count, rate, verdict against the printed residual) and lists
+what could not be verified. It is never filed as verified by flopbench.
 Forms: HPL 2.3 testing/ptest/HPL_pdtest.c and HPL_pdinfo.c; the variants from published logs.
 """
 

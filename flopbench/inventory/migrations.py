@@ -1,6 +1,6 @@
-"""Numbered steps from an empty database to the present schema; each is applied once, in its own transaction's order, and written down.
+"""Numbered steps from an empty database to the present schema; each is applied once and written down.
 
-A step never changes once it has shipped: what comes later is a new step. (Alembic would bring three packages and a script folder for the same.)
+A step never changes once it has shipped: what comes later is a new step. (Alembic would bring three packages and a folder of scripts.)
 A database that is newer than this flopbench is refused with the version that made it.
 """
 

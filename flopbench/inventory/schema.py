@@ -1,7 +1,7 @@
 """The tables, for SQLAlchemy. Imported only when an inventory is opened.
 
-Identity and content are apart: `machines` says that a machine exists, `machine_versions` what was known of it and when. The current version is
-the highest; a corrected peak or measurement is one that another row's `corrects` names. Dates and times are ISO 8601 text, UTC.
+Identity and content are apart: `machines` says that a machine exists, `machine_versions` what was known of it and when. The current version
+is the highest; a corrected peak or measurement is one that another row's `corrects` names. Dates and times are ISO 8601 text, UTC.
 """
 
 from __future__ import annotations

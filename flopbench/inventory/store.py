@@ -1,7 +1,7 @@
 """One inventory: a SQLite file that many processes share, or a PostgreSQL database by URL.
 
-Every change happens in one transaction (`Inventory.writing`), which on SQLite takes the write lock at its start, so that two processes never
-read the same state and both write on it. An acknowledged change has been synced to disk.
+Every change happens in one transaction (`Inventory.writing`), which on SQLite takes the write lock at its start, so that two processes
+never read the same state and both write on it. An acknowledged change has been synced to disk.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 import flopbench
-from flopbench.timing import utc_now
 from flopbench.errors import BadInput, NotPossible, Unreachable
 from flopbench.inventory import migrations
+from flopbench.timing import utc_now
 
 VARIABLE = "FLOPBENCH_INVENTORY"
 BUSY_SECONDS = 60.0

@@ -116,7 +116,7 @@ def _wrong_share(
         "share",
         "slip",
         (_cell(table, r, share if table.heading.index(share) is not None else column), _cell(table, r, column)),
-        f"the share is {again:.{decimals + 2}f} %, which rounds to {nearest:.{decimals}f} %; printed is {printed_share.value:.{decimals}f} %",
+        f"the share is {again:.{decimals + 2}f} %, rounds to {nearest:.{decimals}f} %; printed is {printed_share.value:.{decimals}f} %",
         f"{abs(again - printed_share.value):.{decimals + 2}f} percentage points",
         cause,
     )

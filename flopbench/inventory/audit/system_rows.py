@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -234,7 +235,7 @@ def _order(systems: list[System]) -> Iterator[Finding]:
         if rank == "rank" and any(s.green_rank for s in systems):
             continue
         ranked = sorted((s for s in systems if getattr(s, rank) and field in s.figures), key=lambda s: getattr(s, rank))
-        for above, below in zip(ranked, ranked[1:], strict=False):
+        for above, below in itertools.pairwise(ranked):
             if getattr(above, rank) == getattr(below, rank):
                 continue
             if printed(below.figures[field]).low > printed(above.figures[field]).high:

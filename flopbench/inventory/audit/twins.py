@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -119,7 +120,7 @@ def _by_name(one: System, other: System) -> bool:
 
 def _two_ranks(group: list[System]) -> Iterator[Finding]:
     ranked = [s for s in group if s.rank and s.table.edition]
-    for one, other in zip(ranked, ranked[1:], strict=False):
+    for one, other in itertools.pairwise(ranked):
         if one.table.edition == other.table.edition and one.rank != other.rank:
             yield Finding(
                 "two ranks",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.errors import BadInput
+from flopbench.inventory.exchange.sheets import harmless
 
 MAX_BYTES = 64 << 20  # the largest published list has 0.3 MB
 MAX_CELL = 10_000
@@ -187,5 +188,6 @@ def _shown(value: Any) -> str:
 
 
 def clean(cell: str) -> str:
-    """The cell without control characters and outer spaces; line breaks inside become spaces."""
-    return " ".join("".join(c if c.isprintable() or c.isspace() else "" for c in cell).split())
+    """The cell without control characters and outer spaces; line breaks inside become spaces; see sheets.harmless for the apostrophe."""
+    plain = " ".join("".join(c if c.isprintable() or c.isspace() else "" for c in cell).split())
+    return plain[1:] if plain[:1] == "'" and harmless(plain[1:]) != plain[1:] else plain

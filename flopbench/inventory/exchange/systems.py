@@ -73,8 +73,9 @@ def entries(grid: Grid, heading: Heading, edition: str | None) -> tuple[list[Ent
 def repaired(line: Line, heading: Heading) -> Line:
     """The line with one cell a column. Raises ValueError if it cannot be had.
 
-    Some published files split a field where a quotation mark stood in it: the part before it ends early, the part after it carries the stray
-    mark. A stray mark followed by a comma swallowed the start of the next field, whose words were split as well, up to the next stray mark.
+    Some published files split a field where a quotation mark stood in it: the part before it ends early, the part after it carries the
+    stray mark. A stray mark followed by a comma swallowed the start of the next field, whose words were split as well,
+    up to the next stray mark.
     """
     wanted = len(heading.columns)
     cells = list(line.cells)
