@@ -189,7 +189,8 @@ def _figure(name: str, svg: str) -> str:
         for kind, mark in marks.items()
         if f'class="{kind}"' in svg
     )
-    return f'<figure><h2>{say(name)}</h2>{svg}<figcaption>{say(f"{name}_note")}<br><span class="legend">{legend}</span></figcaption></figure>'
+    note = f'<figcaption>{say(f"{name}_note")}<br><span class="legend">{legend}</span></figcaption>'
+    return f"<figure><h2>{say(name)}</h2>{svg}{note}</figure>"
 
 
 def _machines(rows: list[MachineRow], ranked: int) -> str:
