@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 #: LLVM features that an instruction set switches off, so that "avx2 at most" means it on a host that has more.
-_OFF = {"generic": "-avx,-avx2,-avx512f", "avx2": "-avx512f", "avx_vnni": "-avx512f"}
+_OFF = {"generic": "-avx,-avx2,-avx512f", "avx2": "-avx512f", "avxvnni": "-avx512f"}
 
 
 @dataclass
@@ -23,6 +23,11 @@ class Compiled:
 def _initialize() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+
+
+def _initialize_all() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
 
 
 def host_target(isa: str) -> llvm.TargetMachine:
@@ -47,10 +52,19 @@ def compile_here(module: ir.Module, isa: str) -> Compiled:
     return Compiled({name: engine.get_function_address(name) for name in names}, engine)
 
 
+def can_target(architecture: str) -> bool:
+    """Whether this llvmlite can make assembly for `architecture`."""
+    _initialize_all()
+    try:
+        llvm.Target.from_triple(f"{architecture}-unknown-linux-gnu")
+    except RuntimeError:
+        return False
+    return True
+
+
 def assembly(module: ir.Module, triple: str, cpu: str) -> str:
     """What `module` becomes on another processor: to read, not to run."""
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    _initialize_all()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features="", opt=3)
     module.triple = triple
     return machine.emit_assembly(llvm.parse_assembly(str(module)))

@@ -48,13 +48,14 @@ class Plan(NamedTuple):
     b_half: int
     a_packed: int
     b_packed: int
-    a_tail: int  # offset of what pack leaves behind a panel of A for the micro-kernel
+    a_tail: int  # offset, in a panel of A, of what finish_a leaves for the micro-kernel
     scratch: int  # one tile per thread, `scratch_step` bytes apart
     scratch_step: int
     micro: int  # addresses of the compiled functions
     pack_a: int
     pack_b: int
     edge: int
+    finish_a: int  # called for each packed panel of A, 0 if there is nothing to do
     enter: int  # called by each thread before and after, 0 if there is nothing to do
     leave: int
     threads: int
@@ -77,6 +78,12 @@ def call7(typing_context, function, a, b, c, d, e, f, g):
 def call6(typing_context, function, a, b, c, d, e, f):
     """Call the machine code at address `function` with six integers."""
     return types.void(*[types.int64] * 7), _call
+
+
+@intrinsic
+def call3(typing_context, function, a, b, c):
+    """Call the machine code at address `function` with three integers."""
+    return types.void(*[types.int64] * 4), _call
 
 
 @intrinsic
@@ -133,11 +140,11 @@ def pack_job(p, job, a_jobs, block, half):
     if job < a_jobs:
         first, count, width, panel, size = job * PANELS_PER_JOB, p.m, p.m_r, p.a_panel, p.a_bytes
         source, width_stride, k_stride = p.a + k0 * p.a_column, p.a_row, p.a_column
-        target, function = p.a_packed + half * p.a_half, p.pack_a
+        target, function, finish = p.a_packed + half * p.a_half, p.pack_a, p.finish_a
     else:
         first, count, width, panel, size = (job - a_jobs) * PANELS_PER_JOB, p.n, p.n_r, p.b_panel, p.b_bytes
         source, width_stride, k_stride = p.b + k0 * p.b_row, p.b_column, p.b_row
-        target, function = p.b_packed + half * p.b_half, p.pack_b
+        target, function, finish = p.b_packed + half * p.b_half, p.pack_b, 0
     last = min(first + PANELS_PER_JOB, (count + width - 1) // width)
     step = kc
     if abs(width_stride) < abs(k_stride):
@@ -153,6 +160,10 @@ def pack_job(p, job, a_jobs, block, half):
                 min(step, kc - k),
                 target + i * panel + k * width * size,
             )
+    if finish != 0:
+        padded = (kc + p.granule - 1) // p.granule * p.granule
+        for i in range(first, last):
+            call3(finish, target + i * panel, padded, target + i * panel + p.a_tail)
 
 
 @jit

@@ -27,7 +27,7 @@ class GemmNumba(Kernel):
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
-        isa.check_name(self.settings.isa)
+        self._at_most = isa.normalised(self.settings.isa)
         threads = self.settings.threads
         if threads is not None and threads < 1:
             raise BadInput(f"threads: got {threads}, needs 1 or more")
@@ -35,8 +35,7 @@ class GemmNumba(Kernel):
 
     def why_not(self, machine: Any) -> str | None:
         row = self._row(machine) or microkernels.least(self.precision, self.accumulator)
-        lacking = isa.missing(row.isa, machine)
-        return f"needs {', '.join(lacking)}" if lacking else None
+        return isa.why_not(row.isa, machine)
 
     def memory_bytes(self, problem: GemmProblem) -> int:
         m, n, k, item = problem.m, problem.n, problem.k, np.dtype(STORAGE[self.precision]).itemsize
@@ -54,6 +53,7 @@ class GemmNumba(Kernel):
         self._c0 = initial_c(problem, self.result)
         caches = blocking.caches_of(machine)
         block = blocking.choose(row, caches, problem.m, problem.n, problem.k)
+        self._passed_over = self._better_than(row, machine)
         self._product = Product(row, block, self._a, self._b, self._c, threads, problem.beta)
 
     def reset(self) -> None:
@@ -74,17 +74,25 @@ class GemmNumba(Kernel):
         if self._product is None:
             return {}
         row, block = self._product.row, self._product.block
-        return {
+        said = {
             "instruction set": row.isa,
             "micro-kernel": row.label,
+            "not used": self._passed_over,
             "blocking": f"m_c {block.m_c}, n_c {block.n_c}, k_c {block.k_c}",
             "result": self.result,
             "threads": str(self._product.threads),
             "loops": self._product.code_origin,
         }
+        return {key: value for key, value in said.items() if value}
 
     def _row(self, machine: Any) -> MicroKernel | None:
-        return microkernels.choose(self.precision, self.accumulator, isa.supported(machine), self.settings.isa)
+        return microkernels.choose(self.precision, self.accumulator, isa.supported(machine), self._at_most)
+
+    def _better_than(self, chosen: MicroKernel, machine: Any) -> str:
+        """The micro-kernels that were asked for more, and why they were not taken."""
+        more = microkernels.rows(self.precision, self.accumulator)
+        more = more[: more.index(chosen)] if self._at_most is None else []
+        return "; ".join(f"{row.isa}: {isa.why_not(row.isa, machine)}" for row in more)
 
 
 class GemmFp64Numba(GemmNumba):
@@ -102,4 +110,42 @@ class GemmFp32Numba(GemmNumba):
     accumulator = "float32"
     result = "float32"
     summary = "FP32 matrix product in our own vector code"
+    user_order = 10
+
+
+class GemmFp16Numba(GemmNumba):
+    name = "gemm_fp16_numba"
+    precision = "fp16"
+    accumulator = "float32"
+    result = "float32"
+    summary = "FP16 matrix product in our own vector code, summed in FP32"
+    user_order = 10
+
+
+class GemmFp16Acc16Numba(GemmNumba):
+    """FP16 arithmetic throughout a block of k; the sums of the blocks are added in FP32."""
+
+    name = "gemm_fp16_numba_acc16"
+    precision = "fp16"
+    accumulator = "float16"
+    result = "float32"
+    summary = "FP16 matrix product in FP16 arithmetic (AVX512-FP16): half the accuracy, twice the rate"
+    user_order = 30
+
+
+class GemmBf16Numba(GemmNumba):
+    name = "gemm_bf16_numba"
+    precision = "bf16"
+    accumulator = "float32"
+    result = "float32"
+    summary = "BF16 matrix product by AMX, AVX512-BF16 or in FP32, summed in FP32"
+    user_order = 10
+
+
+class GemmInt8Numba(GemmNumba):
+    name = "gemm_int8_numba"
+    precision = "int8"
+    accumulator = "int32"
+    result = "int32"
+    summary = "INT8 matrix product (s8 x s8 in s32, exact) by AMX, VNNI or widening"
     user_order = 10

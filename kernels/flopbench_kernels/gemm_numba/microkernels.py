@@ -8,38 +8,44 @@ from functools import cache
 
 from llvmlite import ir
 
-from flopbench_kernels.gemm_numba import codegen, micro_fma, panels
+from flopbench_kernels.gemm_numba import codegen, micro_tiles, micro_vector, panels
+from flopbench_kernels.gemm_numba.instructions import NATIVE, Native
 from flopbench_kernels.gemm_numba.isa import LEVELS
-from flopbench_kernels.gemm_numba.vector_ir import DOUBLE, FLOAT, size_of
+from flopbench_kernels.gemm_numba.micro_vector import Tile
+from flopbench_kernels.gemm_numba.panels import Format
+from flopbench_kernels.gemm_numba.vector_ir import DOUBLE, FLOAT, HALF, I8, I16, I32, size_of
 
 
 @dataclass(frozen=True)
 class MicroKernel:
     """One row of the table.
 
-    isa         the instruction set, a key of isa.NEEDS
-    m_r, n_r    the tile: rows of A, columns of B
-    a, b        what packing makes of the operands
-    a_unit      neighbours in k that lie together in a panel of A; b_unit the same for B
-    granule     k of one micro-kernel step; panels are zero-filled to a multiple of it
-    result      element type of the C tile
-    emit        adds `micro` to a module
+    isa           the instruction set, a key of isa.NEEDS
+    accumulator   NumPy name of the type in which sums are kept
+    m_r, n_r      the tile: rows of A, columns of B
+    a, b          what packing makes of the operands
+    a_unit        neighbours in k that lie together in a panel of A; b_unit the same for B
+    granule       k of one step of the micro-kernel; panels are zero-filled to a multiple of it
+    result        element type of C
+    emit          adds the micro-kernel to a module; its own instructions come from the second argument
+    portable      plain LLVM vectors: right, if slow, on any processor
+    tail_bytes    behind a panel of A: the sums of its rows, for dot products of unsigned by signed
     """
 
     precision: str
     isa: str
+    accumulator: str
     m_r: int
     n_r: int
-    a: panels.Format
-    b: panels.Format
+    a: Format
+    b: Format
     a_unit: int
     b_unit: int
     granule: int
     result: ir.Type
-    accumulator: str
-    emit: Callable[[ir.Module], None]
-    portable: bool = True  # plain LLVM vectors: correct, if slow, on any processor
-    tail_bytes: int = 0  # behind a panel of A, for the micro-kernel
+    emit: Callable[[ir.Module, Native], None]
+    portable: bool = False
+    tail_bytes: int = 0
 
     @property
     def label(self) -> str:
@@ -58,42 +64,103 @@ class MicroKernel:
     def c_bytes(self) -> int:
         return size_of(self.result)
 
-    def module(self) -> ir.Module:
-        """micro, pack_a, pack_b and edge as LLVM IR."""
+    def module(self, native: Native = NATIVE) -> ir.Module:
+        """micro, pack_a, pack_b and edge, and where there are such: finish_a, enter, leave; as LLVM IR."""
         module = ir.Module(name=self.label)
-        self.emit(module)
+        self.emit(module, native)
         panels.emit_pack(module, "pack_a", self.a, self.m_r, self.a_unit, self.granule)
         panels.emit_pack(module, "pack_b", self.b, self.n_r, self.b_unit, self.granule)
         panels.emit_edge(module, "edge", self.result, self.n_r)
+        if self.tail_bytes:
+            micro_vector.emit_tail(module, self.m_r, self.a_unit)
         return module
 
 
-def _fma(precision, isa, lanes, m_r, n_v, unroll, fmt, result=None, accumulator=None) -> MicroKernel:
-    element = fmt.packed
-    result = result or element
+#: Tile height, vectors a row and vector bits that fill the registers: m_r x n_v sums, n_v columns, 1 unit. 16 registers with AVX2 and in
+#: generic code (6 x 2), 32 with AVX-512 (14 x 2).
+_SHAPE = {"generic": (6, 2, 128), "avx2": (6, 2, 256), "avxvnni": (6, 2, 256)}
+_SHAPE_512 = (14, 2, 512)
+
+
+def _shape(isa: str) -> tuple[int, int, int]:
+    return _SHAPE.get(isa, _SHAPE_512)
+
+
+def _fma(precision: str, isa: str, fmt: Format, accumulator: str, result: ir.Type | None = None) -> MicroKernel:
+    """One FMA for each product, in the type that the operands are packed in."""
+    element, unroll = fmt.packed, 4
+    m_r, n_v, bits = _shape(isa)
+    tile = Tile(m_r, n_v, bits // (8 * size_of(element)), element, element, result or element, unroll)
+
+    def emit(module: ir.Module, native: Native) -> None:
+        micro_vector.emit(module, tile, micro_vector.fma)
+
+    portable = element is not HALF
+    return MicroKernel(precision, isa, accumulator, m_r, tile.n_r, fmt, fmt, 1, 1, unroll, tile.result, emit, portable)
+
+
+def _dot(precision: str, isa: str, name: str, a: Format, b: Format, unit: int, total: ir.Type) -> MicroKernel:
+    """An instruction that sums `unit` products into each 32-bit lane; `name` is its method in Native."""
+    unroll = 2
+    m_r, n_v, bits = _shape(isa)
+    tile = Tile(m_r, n_v, bits // 32, I32, total, total, unroll)
+    unsigned = name == "dot_us8"
+
+    def emit(module: ir.Module, native: Native) -> None:
+        dot = getattr(native, name)
+        # the unsigned operand is the vector of B, so that the broadcast of A can be part of the instruction
+        swap = (lambda b, sums, x, y: dot(b, sums, y, x)) if unsigned else dot
+        micro_vector.emit(module, tile, swap, sums_from_tail=unsigned)
+
+    accumulator = "int32" if total is I32 else "float32"
+    tail = 4 * m_r if unsigned else 0
     return MicroKernel(
-        precision,
-        isa,
-        m_r,
-        n_v * lanes,
-        fmt,
-        fmt,
-        1,
-        1,
-        unroll,
-        result,
-        accumulator or {DOUBLE: "float64", FLOAT: "float32"}[element],
-        lambda module: micro_fma.emit(module, "micro", element, lanes, m_r, n_v, unroll, result),
+        precision, isa, accumulator, m_r, tile.n_r, a, b, unit, unit, unroll * unit, total, emit, False, tail
     )
 
 
-_FP64, _FP32 = panels.keep(DOUBLE), panels.keep(FLOAT)
+def _tiles(precision: str, isa: str, kind: str, fmt: Format, total: ir.Type) -> MicroKernel:
+    """AMX: 64 bytes of k at a time."""
+    element = size_of(fmt.packed)
+    step = micro_tiles.STEP_BYTES // element
 
-#: m_r x n_v accumulators + n_v columns + 1 broadcast fill the registers: 16 with AVX2 (6 x 2), 32 with AVX-512 (14 x 2) and NEON (8 x 3).
-TABLE: tuple[MicroKernel, ...] = tuple(
-    _fma(precision, isa, bits // (8 * size_of(fmt.packed)), m_r, n_v, unroll, fmt)
-    for precision, fmt in (("fp64", _FP64), ("fp32", _FP32))
-    for isa, bits, m_r, n_v, unroll in (("avx512", 512, 14, 2, 4), ("avx2", 256, 6, 2, 4), ("generic", 128, 6, 2, 4))
+    def emit(module: ir.Module, native: Native) -> None:
+        micro_tiles.emit(module, kind, native)
+
+    accumulator = "int32" if total is I32 else "float32"
+    m_r, n_r = micro_tiles.M_R, micro_tiles.N_R
+    return MicroKernel(precision, isa, accumulator, m_r, n_r, fmt, fmt, step, 4 // element, step, total, emit)
+
+
+def _widening_int8() -> MicroKernel:
+    """s8 x s8 for any processor: packed as s16, one product a lane."""
+    fmt = panels.extend_int(I8, I16)
+    m_r, n_v, bits = _shape("generic")
+    tile = Tile(m_r, n_v, bits // 32, I16, I32, I32, 2)
+
+    def emit(module: ir.Module, native: Native) -> None:
+        micro_vector.emit(module, tile, micro_vector.multiply_add_s16)
+
+    return MicroKernel("int8", "generic", "int32", m_r, tile.n_r, fmt, fmt, 1, 1, 2, I32, emit, True)
+
+
+_S8, _S16, _BF16, _FP16 = panels.keep(I8), panels.extend_int(I8, I16), panels.keep(I16), panels.keep(HALF)
+_VECTOR = ("generic", "avx2", "avx512")
+
+TABLE: tuple[MicroKernel, ...] = (
+    *(_fma("fp64", isa, panels.keep(DOUBLE), "float64") for isa in _VECTOR),
+    *(_fma("fp32", isa, panels.keep(FLOAT), "float32") for isa in _VECTOR),
+    *(_fma("bf16", isa, panels.bfloat_bits(), "float32") for isa in _VECTOR),
+    _dot("bf16", "avx512bf16", "dot_bf16", _BF16, _BF16, 2, FLOAT),
+    _tiles("bf16", "amx", "bf16", _BF16, FLOAT),
+    _fma("fp16", "generic", panels.half_bits(), "float32"),
+    *(_fma("fp16", isa, panels.extend_float(HALF, FLOAT), "float32") for isa in ("avx2", "avx512")),
+    _tiles("fp16", "amxfp16", "fp16", panels.keep(I16), FLOAT),
+    _fma("fp16", "avx512fp16", _FP16, "float16", FLOAT),
+    _widening_int8(),
+    *(_dot("int8", isa, "dot_s16", _S16, _S16, 2, I32) for isa in ("avx2", "avx512")),
+    *(_dot("int8", isa, "dot_us8", _S8, panels.flip_sign(), 4, I32) for isa in ("avxvnni", "avx512vnni")),
+    _tiles("int8", "amx", "s8", _S8, I32),
 )
 
 

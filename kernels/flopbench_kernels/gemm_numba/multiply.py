@@ -11,6 +11,7 @@ import numpy as np
 
 from flopbench_kernels.gemm_numba import driver, microkernels
 from flopbench_kernels.gemm_numba.blocking import Blocking
+from flopbench_kernels.gemm_numba.codegen import Compiled
 from flopbench_kernels.gemm_numba.jit import prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 
@@ -45,6 +46,7 @@ class Product:
     """C = A B, or C += A B with beta = 1, prepared once and run as often as wanted.
 
     a: (m, k), b: (k, n) in the precision's operand type (bfloat16 as uint16), c: (m, n) in the row's result type; any strides.
+    `code` is the row's machine code; None compiles it for this processor.
     """
 
     row: MicroKernel
@@ -54,6 +56,7 @@ class Product:
     c: np.ndarray
     threads: int = 1
     beta: int = 0
+    code: Compiled | None = None
     _keep: list[Any] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class Product:
         if k != k2 or c.shape != (m, n) or min(m, n, k) < 1:
             raise ValueError(f"shapes do not fit: A {a.shape}, B {b.shape}, C {c.shape}")
         row, block = self.row, self.block
-        code = microkernels.compiled(row)
+        code = self.code or microkernels.compiled(row)
         a_panel, b_panel = _panel_bytes(row, block)
         a_half, b_half = -(-m // row.m_r) * a_panel, -(-n // row.n_r) * b_panel
         a_packed, b_packed = aligned(2 * a_half), aligned(2 * b_half)
@@ -109,6 +112,7 @@ class Product:
             pack_a=code.addresses["pack_a"],
             pack_b=code.addresses["pack_b"],
             edge=code.addresses["edge"],
+            finish_a=code.addresses.get("finish_a", 0),
             enter=code.addresses.get("enter", 0),
             leave=code.addresses.get("leave", 0),
             threads=self.threads,

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from flopbench_kernels.gemm_numba.vector_ir import (
+    FLOAT,
+    I8,
+    I16,
+    I32,
     I64,
     concat,
     const,
@@ -60,25 +64,49 @@ def extend_int(source: ir.Type, packed: ir.Type) -> Format:
     return Format(source, packed, lambda b, value: b.sext(value, _like(value, packed)))
 
 
-def bfloat_bits(source: ir.Type, middle: ir.Type, packed: ir.Type) -> Format:
+def _same(value: ir.Value, number: float | int) -> ir.Constant:
+    """`number` in the type of `value`, in every lane."""
+    kind = value.type
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def bfloat_bits() -> Format:
     """bfloat16 bit patterns become FP32: they are its upper half."""
 
     def convert(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
-        wide = b.zext(value, _like(value, middle))
-        sixteen = ir.Constant(wide.type, 16 if not isinstance(wide.type, ir.VectorType) else [16] * wide.type.count)
-        return b.bitcast(b.shl(wide, sixteen), _like(value, packed))
+        wide = b.zext(value, _like(value, I32))
+        return b.bitcast(b.shl(wide, _same(wide, 16)), _like(value, FLOAT))
 
-    return Format(source, packed, convert)
+    return Format(I16, FLOAT, convert)
 
 
-def flip_sign(element: ir.Type) -> Format:
+def half_bits() -> Format:
+    """FP16 to FP32 in integer arithmetic, for processors without an instruction for it.
+
+    Exponent and fraction move to their places in FP32, whose exponent has 112 more as its bias; scaling by 2^112 sets that right and
+    makes subnormals normal. Infinity and NaN get FP32's exponent for them.
+    """
+
+    def convert(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
+        wide = b.zext(value, _like(value, I32))
+        sign = b.shl(b.and_(wide, _same(wide, 0x8000)), _same(wide, 16))
+        rest = b.and_(wide, _same(wide, 0x7FFF))
+        moved = b.bitcast(b.shl(rest, _same(wide, 13)), _like(value, FLOAT))
+        finite = b.bitcast(b.fmul(moved, _same(moved, 2.0**112)), wide.type)
+        special = b.icmp_unsigned(">=", rest, _same(wide, 0x7C00))
+        bits = b.select(special, b.or_(finite, _same(wide, 0x7F800000)), finite)
+        return b.bitcast(b.or_(bits, sign), _like(value, FLOAT))
+
+    return Format(I16, FLOAT, convert)
+
+
+def flip_sign() -> Format:
     """s8 + 128 as u8: the operand of an unsigned-by-signed dot product."""
 
     def convert(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
-        mask = ir.Constant(value.type, -128 if not isinstance(value.type, ir.VectorType) else [-128] * value.type.count)
-        return b.xor(value, mask)
+        return b.xor(value, _same(value, -128))
 
-    return Format(element, element, convert)
+    return Format(I8, I8, convert)
 
 
 def emit_pack(module: ir.Module, name: str, fmt: Format, width: int, unit: int, granule: int) -> None:

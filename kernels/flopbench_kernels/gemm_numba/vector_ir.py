@@ -90,9 +90,9 @@ def concat(b: ir.IRBuilder, parts: Sequence[ir.Value]) -> ir.Value:
     return level[0]
 
 
-def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-    """x * y + z, one rounding."""
-    return b.call(intrinsic(b, f"llvm.fma.{suffix(x.type)}", x.type, [x.type] * 3), [x, y, z])
+def multiply_add(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """x * y + z, with one rounding where the processor has an FMA, else with two: never a call into a library."""
+    return b.call(intrinsic(b, f"llvm.fmuladd.{suffix(x.type)}", x.type, [x.type] * 3), [x, y, z])
 
 
 def prefetch(b: ir.IRBuilder, address: ir.Value, write: bool) -> None:
