@@ -6,9 +6,12 @@ import ctypes
 import ctypes.util
 import os
 import platform
+import signal
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +76,49 @@ def load(name: str, where: str) -> BlasLibrary:
         if not path.is_file():
             raise BadInput(f"{where} {name}: no such file; give the path of a BLAS library, or one of {_short_names()}")
         _check_architecture(path, f"{where} {name}")
-        return _open(str(path), where, name)
+        return _open(str(path.resolve()), where, name)
     for path in _candidates(name):
-        return _open(str(path), where, name)
+        return _open(str(path.resolve()), where, name)
     found = ctypes.util.find_library(name.removeprefix("lib").split(".so")[0])
     return _open(found or name, where, name)
 
 
+@cache
 def _open(path: str, where: str, name: str) -> BlasLibrary:
+    fault = _fault_of(path)
+    if fault is not None:
+        advice = f"name a BLAS library for {platform.machine()} by path, or one of {_short_names()}"
+        raise BadInput(f"{where} {name}: {fault}; {advice}")
+    return BlasLibrary(path, ctypes.CDLL(path))
+
+
+def _fault_of(path: str) -> str | None:
+    """Load the library and multiply with it in a process of its own: what is cut off, or built for more than this processor, dies there."""
+    code = f"from {__name__} import try_out; import sys; try_out(sys.argv[1])"
+    child = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    if child.returncode == 0:
+        return None
+    if child.returncode < 0:
+        return f"using it ends in {signal.Signals(-child.returncode).name}, so it is damaged or not for this processor"
+    return (child.stderr.strip().splitlines() or child.stdout.strip().splitlines() or ["it ends the process"])[-1]
+
+
+def try_out(path: str) -> None:
+    """Load the library at `path` and multiply 1 x 1 matrices; exits with the reason if that fails."""
     try:
         library = BlasLibrary(path, ctypes.CDLL(path))
     except OSError as error:
-        raise BadInput(
-            f"{where} {name}: cannot be loaded ({error}); give the path of a BLAS library for {platform.machine()}, "
-            f"or one of {_short_names()}"
-        ) from error
+        sys.exit(f"cannot be loaded ({error})")
     if library.routine("cblas_dgemm", "dgemm_") is None:
-        raise BadInput(f"{where} {name}: {path} exports neither cblas_dgemm nor dgemm_; name a BLAS library")
-    return library
+        sys.exit(f"{path} exports neither cblas_dgemm nor dgemm_")
+    found = library.routine("cblas_dgemm")
+    if found is not None:
+        x, y, z = (ctypes.c_double(value) for value in (3.0, 5.0, 0.0))
+        one, real = ctypes.c_int64(1), ctypes.c_double
+        order = (ctypes.c_int(102), ctypes.c_int(111), ctypes.c_int(111), one, one, one)
+        found[1](*order, real(1.0), ctypes.byref(x), one, ctypes.byref(y), one, real(0.0), ctypes.byref(z), one)
+        if z.value != 15.0:
+            sys.exit(f"{found[0]} says that 3 x 5 is {z.value}")
 
 
 def _candidates(name: str) -> Iterator[Path]:
@@ -104,14 +132,18 @@ def _candidates(name: str) -> Iterator[Path]:
 
 def _check_architecture(path: Path, said: str) -> None:
     """Raises BadInput unless the file is a shared library for the processor of this Python."""
-    head = path.open("rb").read(20)
+    head, here = _first_bytes(path), _first_bytes(Path(sys.executable))
     if head[:4] != b"\x7fELF":
         raise BadInput(f"{said}: not a shared library (no ELF header); give the path of a BLAS library")
     (code,) = struct.unpack("<H" if head[5] == 1 else ">H", head[18:20])
     machine = _ELF_MACHINES.get(code, f"ELF machine {code}")
-    here = Path(sys.executable).resolve().open("rb").read(20)
     if head[4:6] + head[18:20] != here[4:6] + here[18:20]:
         raise BadInput(f"{said}: built for {machine}, this is {platform.machine()}; give a library for this machine")
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(20)
 
 
 def _short_names() -> str:
