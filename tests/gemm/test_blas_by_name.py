@@ -12,7 +12,7 @@ import pytest
 import scipy
 from flopbench_kernels import blas_library
 from flopbench_kernels.gemm_cblas import GemmFp32Cblas, GemmFp64Cblas, GemmInt8Cblas
-from gemm_products import as_float
+from layout_cases import as_float
 
 from flopbench import registry
 from flopbench.comm import SelfComm

@@ -13,10 +13,10 @@ import pytest
 from flopbench_kernels.gemm_numba import codegen, micro_tiles, microkernels
 from flopbench_kernels.gemm_numba.blocking import Blocking
 from flopbench_kernels.gemm_numba.multiply import Product
-from gemm_products import Case, cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from instruction_models import Model
+from layout_cases import Case, cases
 
 SPECIAL = [row for row in microkernels.TABLE if not row.portable]
 CODE = {row.label: codegen.compile_here(row.module(Model()), "native") for row in SPECIAL}

@@ -7,9 +7,9 @@ import pytest
 from flopbench_kernels.gemm_numba import isa, microkernels
 from flopbench_kernels.gemm_numba.blocking import Blocking
 from flopbench_kernels.gemm_numba.multiply import Product
-from gemm_products import Case, cases, expect, laid_out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layout_cases import Case, cases, expect, laid_out
 
 from flopbench.machine.detect import detect
 
