@@ -1,5 +1,7 @@
 """The stand-in for CUDA, with CuPy's own arrays over host memory where CuPy is installed, and the C++ compiler that our kernels need."""
 
+import os
+
 import pytest
 
 from flopbench.gpu_selftest.stand_in.compiled import compiler
@@ -19,6 +21,7 @@ def installed_cupy():
 def cupy():
     module = installed_cupy()
     if module is None:
+        assert "FLOPBENCH_NEEDS_CUPY" not in os.environ, "this stage is for CuPy, and CuPy cannot be imported"
         pytest.skip("CuPy is not installed here; .ci/gpu.sh runs this with it")
     return module
 
