@@ -12,6 +12,7 @@
 """
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,19 +37,21 @@ def sections(text: str) -> list[tuple[str, str, str]]:
 
 
 def write_topology(
-    root: Path, sockets: int, cores: int, threads: int = 1, adjacent: bool = False, nodes: int = 0
+    root: Path, sockets: int, cores: int, threads: int = 1, adjacent: bool = False, nodes: int = 0, efficiency: int = 0
 ) -> int:
     """Write sysfs's CPU folders; `cores` are a socket's. Gives the number of hardware threads."""
-    all_cores, total = sockets * cores, sockets * cores * threads
+    all_cores = sockets * cores
+    total = all_cores * threads + efficiency
     folder = root / "sys/devices/system"
     for cpu in range(total):
         core = cpu // threads if adjacent else cpu % all_cores
         siblings = [core * threads + t if adjacent else core + t * all_cores for t in range(threads)]
+        if cpu >= all_cores * threads:
+            core, siblings = cores - 1, [cpu]
         topology = folder / f"cpu/cpu{cpu}/topology"
         topology.mkdir(parents=True)
         (topology / "core_cpus_list").write_text(",".join(map(str, siblings)) + "\n")
         (topology / "physical_package_id").write_text(f"{core // cores}\n")
-        (topology / "core_id").write_text(f"{core % cores}\n")
     (folder / "cpu/online").write_text(f"0-{total - 1}\n")
     for node in range(nodes):
         path = folder / f"node/node{node}"
@@ -200,3 +203,15 @@ class Recorded:
 def record(tmp_path):
     """record(text) unpacks a recorded host and gives it back."""
     return lambda text: Recorded(tmp_path, text)
+
+
+@pytest.fixture(scope="session")
+def recorded_host(tmp_path_factory):
+    """recorded_host(path) unpacks and detects the host in the file, once a session: (what was recorded, Machine)."""
+
+    @cache
+    def unpack(path: Path):
+        host = Recorded(tmp_path_factory.mktemp("host"), path.read_text())
+        return host, host.detect()
+
+    return unpack
