@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "flopbench.cli.inventory",
         "Organisations, machines and their Rmax: add, import, sum up, audit, export.",
     ),
+    "info": ("flopbench.cli.info", "This machine: cores, limits, GPUs, BLAS, Rpeak and (--measure) its ceiling."),
+    "kernels": ("flopbench.cli.kernels", "All installed kernels, and why not where one cannot run here."),
 }
 EXIT_INTERRUPTED = 130
 
