@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "info": ("flopbench.cli.info", "This machine: cores, limits, GPUs, BLAS, Rpeak and (--measure) its ceiling."),
     "kernels": ("flopbench.cli.kernels", "All installed kernels, and why not where one cannot run here."),
+    "specs": ("flopbench.cli.specs", "The hardware table: list, show, validate; audit a TOP500 list."),
+    "rpeak": ("flopbench.cli.rpeak", "Theoretical peak of a described system, with its formula."),
 }
 EXIT_INTERRUPTED = 130
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flopbench.errors import BadInput
+from flopbench.errors import BadInput, UnknownName
 from flopbench.machine.model import Machine
 from flopbench.precision import precision as known_precision
 from flopbench.results import Rpeak
@@ -258,8 +258,8 @@ def described_rpeak(
     ):
         if value < 1:
             raise BadInput(f"{what} must be at least 1, got {value}")
-    if flop_per_cycle is not None and not flop_per_cycle > 0:
-        raise BadInput(f"FLOP/cycle must be positive, got {flop_per_cycle:g}")
+    if flop_per_cycle is not None and not 0 < flop_per_cycle <= 1e6:
+        raise BadInput(f"FLOP/cycle must be above 0 and at most 1e6, got {flop_per_cycle:g}")
     parts = []
     if gpu is not None:
         part = gpu_part(specs, specs.named_gpu(gpu), precision, count=gpus, clock=gpu_clock, unit=unit)
@@ -288,9 +288,8 @@ def _described_cpu(
     if model is None and (micro is None or cores is None or isinstance(clock, str)):
         if micro is None:
             specs.named_cpu(name)
-        raise BadInput(
-            f"{name!r} is {micro.title}, but the table has no row for it: give its --cores (in each socket) and a --clock in GHz"
-        )
+        hint = f"by its name it is {micro.title}: with --cores of each socket and a --clock in GHz it can be computed all the same"
+        raise UnknownName("processor", name, specs.cpus, hint, near=names.near(name, specs.cpus))
     row = choose(micro.arithmetic, precision, unit if flop_per_cycle is None else "best")
     if row is None and flop_per_cycle is not None:
         row = choose(micro.arithmetic, "fp64")

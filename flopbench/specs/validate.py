@@ -154,7 +154,7 @@ def _ratio_faults(rows: list[tuple[str, str, float]], exception: str, tolerance:
         fastest[p] = max(value, fastest.get(p, 0.0))
     pairs = [("fp16", "tf32", 2.0, fp32_sums), ("bf16", "fp16", 1.0, fp32_sums), ("int8", "fp16", 2.0, fastest)]
     for upper, lower, ratio, values in pairs:
-        if upper in values and lower in values and not exception:
+        if values.get(upper, 0) > 0 and values.get(lower, 0) > 0 and not exception:
             found = values[upper] / values[lower]
             if abs(found / ratio - 1) > tolerance:
                 yield (
