@@ -122,9 +122,9 @@ def likely_cause(system: System, micro: Microarchitecture, flop_per_cycle: float
         and "phi" not in system.processor.lower()
     ):
         return f"co-processors counted in Rpeak but not in the accelerator column ({ratio:.2f} x)"
-    top = model.boost_ghz if model and model.boost_ghz else None
-    if ratio > 1 and top is not None and ghz <= top * (1 + TOLERANCE):
-        return f"a clock above base taken: {ghz:.2f} GHz instead of {system.clock_ghz:g} (turbo to {top:g}), or mixed processors"
+    if 1 < ratio <= 1.35:
+        turbo = f" (turbo to {model.boost_ghz:g})" if model and model.boost_ghz else ""
+        return f"higher clock taken ({ghz:.2f} GHz instead of {system.clock_ghz:g}{turbo}), or processors of several kinds counted as one"
     if 0.6 <= ratio < 1:
         lower = "AVX clock" if flop_per_cycle >= 16 else "lower clock"
         return f"{lower} taken ({ghz:.2f} GHz instead of {system.clock_ghz:g}), or processors of several kinds counted as one"
