@@ -98,6 +98,12 @@ def test_a_generic_name_gives_no_rpeak_but_the_reason_and_a_labelled_guess(name,
         assert "guess" not in reason
 
 
+def test_a_generic_name_stays_a_guess_even_where_detection_trusts_the_numbers():
+    host = machine("AMD EPYC", microarchitecture="zen3", base_hz=2.45e9)
+    reason = machine_rpeak(host, "fp64")
+    assert isinstance(reason, str) and "microarchitecture guess: AMD Zen 3" in reason
+
+
 def test_a_name_that_is_missing_altogether_says_so():
     reason = machine_rpeak(machine(None, sockets=1, cores=2), "fp64")
     assert isinstance(reason, str) and "model name is unknown" in reason
