@@ -89,12 +89,14 @@ def validate(file: Path | None, as_json: bool) -> int:
 @click.argument("list_file", metavar="LIST", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def audit(list_file: Path, as_json: bool) -> None:
-    """Recompute Rpeak of every system of a TOP500 LIST (CSV) and name the likely cause where it differs."""
+    """Recompute Rpeak of every system of a TOP500 LIST (CSV or XLSX) and name the likely cause where it differs."""
+    from flopbench.inventory.exchange import grid
     from flopbench.specs import show as view
     from flopbench.specs import table, top500
     from flopbench.specs.audit import audit as hold_against
 
-    result = hold_against(top500.read(list_file), table.load())
+    sheet = grid.read_grid(list_file, grid.read_bytes(list_file))
+    result = hold_against(top500.systems([row.cells for row in sheet.lines], str(list_file)), table.load())
     if as_json:
         document: dict[str, Any] = {"audit": view.audit_document(result)}
         print(json.dumps(document, indent=1, ensure_ascii=False))

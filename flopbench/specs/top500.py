@@ -1,4 +1,4 @@
-"""A TOP500 list as a table of systems. The lists changed their columns, units and encodings over the years; this reads them all.
+"""The rows of a TOP500 list as systems. The lists changed their columns and units over the years; this understands them all.
 
 Columns that matter, by any of their names: Rank, Name, Computer, Processor, Processor Generation or Technology or Family, Processor
 Speed (MHz), Total Cores or Cores or Processors, accelerators and their cores, Rpeak. Rpeak is in GFLOPS unless its header says TFlop/s.
@@ -6,14 +6,12 @@ Speed (MHz), Total Cores or Cores or Processors, accelerators and their cores, R
 
 from __future__ import annotations
 
-import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flopbench.errors import BadInput
 
-_SEPARATORS = ":;\t,"
 _NONE = {"", "none", "n/a"}
 _COLUMNS = {
     "rank": ("rank",),
@@ -52,44 +50,29 @@ class System:
         return self.accelerator.strip().lower() not in _NONE or self.accelerator_cores > 0
 
 
-def read(path: Path) -> list[System]:
-    """Every system of the list in `path`. Raises BadInput: unreadable, or a column is missing."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read the list {path}: {error.strerror}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("iso-8859-1")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise BadInput(f"{path}: the list is empty")
-    separator = max(_SEPARATORS, key=lines[0].count)
-    rows = [_fields(line, separator) for line in lines]
-    header = [re.sub(r"\s+", " ", name).strip().lower() for name in rows[0]]
-    where = {key: _column(header, key) for key in _COLUMNS}
-    missing = [key for key in _REQUIRED if where[key] is None]
+def systems(rows: Sequence[Sequence[str]], where: str) -> list[System]:
+    """Every system in `rows`, the cells of the list called `where`, headings first. Raises BadInput if a column is missing."""
+    filled = [row for row in rows if any(cell.strip() for cell in row)]
+    if not filled:
+        raise BadInput(f"{where}: the list is empty")
+    header = [re.sub(r"\s+", " ", name).strip().lower() for name in filled[0]]
+    columns = {key: _column(header, key) for key in _COLUMNS}
+    missing = [key for key in _REQUIRED if columns[key] is None]
     if missing:
         wanted = "; ".join(" or ".join(_COLUMNS[key]) for key in missing)
-        raise BadInput(f"{path}: no TOP500 list: no column {wanted} (columns: {', '.join(header[:12])} ...)")
-    column = where["rpeak"]
-    scale = 1e12 if column is not None and "tflop" in header[column] else 1e9
-    return [_system(row, where, scale) for row in rows[1:]]
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    """Fields of one line. A quote that is never closed spoils its own line only."""
-    return next(csv.reader([line], delimiter=separator), [])
+        raise BadInput(f"{where}: no TOP500 list: no column {wanted} (columns: {', '.join(header[:12])} ...)")
+    rpeak = columns["rpeak"]
+    scale = 1e12 if rpeak is not None and "tflop" in header[rpeak] else 1e9
+    return [_system(row, columns, scale) for row in filled[1:]]
 
 
 def _column(header: list[str], key: str) -> int | None:
     return next((header.index(name) for name in _COLUMNS[key] if name in header), None)
 
 
-def _system(row: list[str], where: dict[str, int | None], scale: float) -> System:
+def _system(row: Sequence[str], columns: dict[str, int | None], scale: float) -> System:
     def text(key: str) -> str:
-        index = where[key]
+        index = columns[key]
         return row[index].strip() if index is not None and index < len(row) else ""
 
     problems = []

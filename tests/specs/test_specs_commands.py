@@ -44,7 +44,7 @@ def test_a_published_rate_is_read_with_its_prefix(text, capsys):
         (["specs", "show", "H1000"], "did you mean NVIDIA H100"),
         (["specs", "list", "transputer"], "unknown word in the table"),
         (["specs", "validate", "no-such-file.toml"], "cannot read"),
-        (["specs", "audit", "no-such-list.csv"], "cannot read the list"),
+        (["specs", "audit", "no-such-list.csv"], "cannot read no-such-list.csv"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_2(arguments, message, capsys):
