@@ -69,7 +69,7 @@ def _as_detected(cpu: Cpu, specs: table.Table) -> tuple[Microarchitecture | None
     basis = f"detected as {cpu.microarchitecture} by its own numbers or flags"
     if len(candidates) > 1:
         return candidates[0], True, f"{basis}, which is sold with one or with two FMA units"
-    return candidates[0], cpu.microarchitecture_is_guess or cpu.model_name is None, basis
+    return candidates[0], cpu.microarchitecture_is_guess, basis
 
 
 def _gpu(gpu: Gpu, specs: table.Table) -> GpuMatch:

@@ -103,7 +103,7 @@ def _machine_cpu(
     number, text, remark = _cores_in_use(machine, found, cores)
     if ideal is not row and ideal is not None:
         remark += f"; {ideal.isa} is not visible on this machine and not counted"
-    spec = found.cpu.name if found.cpu else str(cpu.model_name)
+    spec = found.cpu.name if found.cpu else cpu.model_name or "unnamed processor"
     if found.cpu:
         clock_source = specs.source_text(found.cpu.source, found.cpu.source_item)
     return cpu_part(

@@ -120,6 +120,14 @@ def test_a_model_that_the_table_lacks_counts_by_the_core_design_that_detection_i
     assert known(machine_rpeak(host, "fp64")).flops == pytest.approx(6 * 16 * 4.3e9)
 
 
+def test_an_arm_processor_without_a_name_counts_by_the_core_that_its_own_numbers_tell():
+    host = machine(None, sockets=1, cores=64, microarchitecture="neoverse_v1", base_hz=2.6e9)
+    peak = known(machine_rpeak(host, "fp64"))
+    assert peak.flops == pytest.approx(64 * 16 * 2.6e9) and peak.spec == "unnamed processor (neoverse_v1)"
+    without = machine_rpeak(machine(None, sockets=1, cores=64, microarchitecture="neoverse_v1"), "fp64")
+    assert isinstance(without, str) and "base clock" in without
+
+
 def test_a_desktop_model_counts_by_its_core_design_and_the_reported_clock():
     name = "AMD Ryzen 9 7950X 16-Core Processor"
     peak = known(machine_rpeak(machine(name, sockets=1, cores=16, base_hz=4.5e9, isa=AVX512), "fp64"))
