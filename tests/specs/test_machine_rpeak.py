@@ -66,6 +66,11 @@ def test_cores_in_use_by_the_run_replace_those_allowed():
     assert "10 of the machine's 40 in use" in peak.convention
 
 
+def test_more_threads_than_cores_do_not_raise_the_peak():
+    whole = known(machine_rpeak(machine(GOLD_6148), "fp64"))
+    assert known(machine_rpeak(machine(GOLD_6148), "fp64", cores=80)).flops == whole.flops
+
+
 def test_hardware_threads_shown_as_cores_are_cut_to_what_the_processor_has():
     peak = known(machine_rpeak(machine(GOLD_6148, sockets=1, cores=40), "fp64"))
     assert peak.flops == pytest.approx(20 * 32 * 2.4e9)

@@ -52,6 +52,7 @@ CPUS = {
     "Graviton3": 16,
     "Graviton4": 16,
     "Ampere Altra Max M128-30": 8,
+    "AmpereOne A192-32X": 8,
 }
 
 
