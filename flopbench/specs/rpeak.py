@@ -44,8 +44,8 @@ def machine_rpeak(
         clock: "top500" (base clock of the processor, the data sheet's clock of a GPU), "base", "boost", or GHz
         device: "cpu": the processors' cores; "cuda": the GPUs, the processors of their nodes not counted
         nodes: equal nodes in the run
-        cores: physical cores in use on each node; None takes those that this process may use (affinity, quota), all if unrestricted; never more
-            than the machine has, however many threads run
+        cores: physical cores in use on each node, and never more than it has, however many threads run; None takes those that this
+            process may use (affinity, quota), all if unrestricted
         gpus: indices of the GPUs in use on each node; None takes all
         unit: "best", "vector" or "tensor"
 
