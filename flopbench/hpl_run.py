@@ -69,6 +69,8 @@ class HplRun:
         for nb in nbs:
             plan.require_positive("--nb", nb, "1 or more")
         plan.require_positive("--time", request.time_s, "seconds above 0")
+        if request.memory is not None:
+            plan.check_memory_fraction(request.memory)
         grids = request.grid or ((1, self.context.comm.size),)
         for p, q in grids:
             plan.check_grid(p, q, self.context.comm.size)

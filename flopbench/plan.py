@@ -137,10 +137,15 @@ def choose_n_by_time(model: RateModel, seconds: float, repeats: int, nb: int, ro
     )
 
 
-def choose_n_by_memory(fraction: float, nb: int, room: Room) -> tuple[int, str]:
-    """N whose matrix fills `fraction` of the memory that is available. Raises BadInput for a fraction outside (0, 0.95]."""
+def check_memory_fraction(fraction: float) -> None:
+    """Raises BadInput for a fraction outside (0, 0.95]."""
     if not (math.isfinite(fraction) and 0 < fraction <= 0.95):
         raise BadInput(f"--memory is {fraction}; allowed: above 0, up to 0.95 (HPL's guidance is 0.8)")
+
+
+def choose_n_by_memory(fraction: float, nb: int, room: Room) -> tuple[int, str]:
+    """N whose matrix fills `fraction` of the memory that is available. Raises BadInput for a fraction outside (0, 0.95]."""
+    check_memory_fraction(fraction)
     n = round_to_blocks(room.largest_n(fraction), nb)
     return n, f"{units.percent(fraction)} of {units.size(room.bytes)} ({room.reason})"
 
