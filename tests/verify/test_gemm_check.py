@@ -186,7 +186,8 @@ def test_a_lower_precision_does_not_pass_as_the_one_that_was_asked_for():
     assert check(problem, replace(outcome, c=low)).verdict == "FAILED"
     problem, outcome = product("tf32", k=256)
     c = from_bf16(to_bf16(outcome.a)) @ from_bf16(to_bf16(outcome.b))
-    assert check(problem, replace(outcome, c=c)).verdict == "FAILED"
+    # Two bits apart only: one check with fresh weights notices it nearly nine times in ten (130 of 150), so eight are asked.
+    assert "FAILED" in {check(problem, replace(outcome, c=c)).verdict for _ in range(8)}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
