@@ -77,6 +77,16 @@ class GemmProblem:
     beta: int = 0
 
 
+class Observer(Protocol):
+    """What a kernel may tell the harness while it runs: the harness owns the clock. Calls must cost next to nothing."""
+
+    def enter(self, phase: str) -> None:
+        """From now on, this rank's time belongs to `phase`: panel, broadcast, swap, update, wait, solve."""
+
+    def progress(self, fraction: float) -> None:
+        """This much of the work is done, 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a kernel is to run, as far as the user or the plan has decided. None means: the kernel's own choice."""
@@ -85,6 +95,7 @@ class Settings:
     blas: str | None = None  # path or name of a BLAS library
     isa: str | None = None  # instruction set to use at most, e.g. "avx2"
     device_index: int | None = None
+    observer: Observer | None = None  # hears of phases and progress
     extra: Mapping[str, str] = field(default_factory=dict)  # --option NAME=VALUE, for kernels of others
 
 

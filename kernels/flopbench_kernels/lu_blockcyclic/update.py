@@ -1,0 +1,97 @@
+"""The update: a panel applied to a range of columns. Rows move, U is solved for, and the rest loses L2 U.
+
+In a process column of one rank this happens inside the matrix. Otherwise U (width x columns) comes out of the row exchange in a buffer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flopbench_kernels.device.contract import Device, Memory, Stream
+from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
+from flopbench_kernels.lu_blockcyclic.panel import Panel
+from flopbench_kernels.lu_blockcyclic.pivots import RowMoves
+from flopbench_kernels.lu_blockcyclic.row_exchange import RowExchange
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Columns from `column` on, ready for `apply`. `u`: device address of U, None where U is solved for in the matrix."""
+
+    panel: Panel
+    moves: RowMoves
+    column: int
+    u: int | None = None
+    solved: bool = False
+
+
+class UBuffer:
+    """Room for U of one exchange, on the host and, where it has memory of its own, on the device."""
+
+    def __init__(self, device: Device, count: int) -> None:
+        """Raises MemoryError."""
+        self.host: np.ndarray = device.host_array(count)
+        self.mirror: Memory | None = None if device.is_host else device.allocate(count)
+
+    def free(self) -> None:
+        if self.mirror is not None:
+            self.mirror.free()
+
+
+class Updater:
+    """Applies panels to columns. `exchange` is None in a process column of one rank."""
+
+    def __init__(self, device: Device, matrix: LocalMatrix, exchange: RowExchange | None) -> None:
+        self.device, self.matrix, self.exchange = device, matrix, exchange
+
+    def prepare(self, stream: Stream, panel: Panel, column: int, n: int, buffer: UBuffer | None) -> Prepared:
+        """Move rows between ranks for `n` local columns. Collective over the process column where it has several ranks."""
+        moves = panel.arrive(stream)
+        if self.exchange is None or buffer is None or n == 0:
+            return Prepared(panel, moves, column)
+        host = buffer.host[: panel.width * n]
+        solved = self.exchange.run(stream, moves, panel.l1, panel.ld, column, n, host)
+        if buffer.mirror is None:
+            return Prepared(panel, moves, column, host.ctypes.data, solved)
+        self.device.copy_in(stream, panel.width, n, host.ctypes.data, panel.width, buffer.mirror.address, panel.width)
+        return Prepared(panel, moves, column, buffer.mirror.address, solved)
+
+    def apply(self, stream: Stream, prepared: Prepared, column: int, n: int) -> None:
+        """Update `n` of the prepared columns, from local column `column` on."""
+        device, matrix, panel = self.device, self.matrix, prepared.panel
+        a, ld, width = matrix.address(0, column), matrix.ld, panel.width
+        below = a + 8 * panel.below
+        if prepared.u is None:
+            top = a + 8 * panel.top
+            device.permute_rows(stream, n, a, ld, *prepared.moves.permutation)
+            device.trsm(stream, width, n, panel.l1, panel.ld, top, ld)
+            device.gemm(stream, panel.rows_below, n, width, panel.l2, panel.ld, top, ld, below, ld)
+            return
+        u = prepared.u + 8 * width * (column - prepared.column)
+        if not prepared.solved:
+            device.trsm(stream, width, n, panel.l1, panel.ld, u, width)
+        device.gemm(stream, panel.rows_below, n, width, panel.l2, panel.ld, u, width, below, ld)
+        if panel.has_top:
+            device.scatter_rows(stream, n, a, ld, prepared.moves.my_top, u, width)
+
+
+def pieces(n: int, threads: int, polled: bool, nb: int) -> list[tuple[int, int]]:
+    """Cut `n` columns into (start, width) pieces.
+
+    One thread without a network takes all at once. With threads, pieces shrink towards the end, so that all finish together. With a
+    network to look at, pieces are short enough to look often and long enough that BLAS packs L rarely.
+    """
+    shortest = max(64, nb // 2)
+    cuts = []
+    start = 0
+    while start < n:
+        left = n - start
+        width = left if threads == 1 else max(shortest, left // (2 * threads))
+        if polled:
+            width = min(width, max(4 * nb, 512))
+        width = left if left - width < shortest else width
+        cuts.append((start, width))
+        start += width
+    return cuts
