@@ -41,32 +41,27 @@ class Broadcast:
 
     def poll(self) -> bool:
         """Move on as far as possible without waiting. True when the panel is here."""
-        from mpi4py import MPI
-
         while self.arriving:
-            if not MPI.Request.Testall(self.arriving):
+            self.arriving = [request for request in self.arriving if not request.Test()]
+            if self.arriving:
                 return False
-            self.arriving = []
             self.go_on()
-        if self.leaving and MPI.Request.Testall(self.leaving):
-            self.leaving = []
+        self.leaving = [request for request in self.leaving if not request.Test()]
         return True
 
     def finish(self) -> None:
         """Wait until the panel is here."""
-        from mpi4py import MPI
-
         while self.arriving:
-            MPI.Request.Waitall(self.arriving)
+            for request in self.arriving:
+                request.Wait()
             self.arriving = []
             self.go_on()
 
     def close(self) -> None:
         """Wait until nobody needs the buffer any more."""
-        from mpi4py import MPI
-
         self.finish()
-        MPI.Request.Waitall(self.leaving)
+        for request in self.leaving:
+            request.Wait()
         self.leaving = []
 
     def send(self, place: int, part: np.ndarray) -> None:

@@ -24,6 +24,9 @@ from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.pivots import RowMoves
 
 
+_UP, _DOWN, _PAIR, _SPREAD, _ROLL = 1, 2, 3, 4, 5  # tags
+
+
 class RowExchange:
     """The buffers and the communicator of one process column with more than one rank."""
 
@@ -69,21 +72,21 @@ class RowExchange:
         self._pull(stream, np.concatenate([moves.my_rows, moves.my_leaving]), column, n, blocks[start[me] :])
         comm = self.grid.column
         if me >= core:
-            comm.Send(blocks[start[me] : start[me] + heights[me] * n], me - core, tag=1)
-            comm.Recv(blocks[:end], me - core, tag=2)
+            comm.Send(blocks[start[me] : start[me] + heights[me] * n], me - core, _UP)
+            comm.Recv(blocks[:end], me - core, _DOWN)
         else:
             if me + core < parts:
                 leaner = me + core
-                comm.Recv(blocks[start[leaner] : start[leaner] + heights[leaner] * n], leaner, tag=1)
+                comm.Recv(blocks[start[leaner] : start[leaner] + heights[leaner] * n], leaner, _UP)
             distance = 1
             while distance < core:
                 partner = me ^ distance
                 low, high = limits(me & ~(distance - 1), distance)
                 other_low, other_high = limits(partner & ~(distance - 1), distance)
-                comm.Sendrecv(blocks[low:high], partner, 3, blocks[other_low:other_high], partner, 3)
+                comm.Sendrecv(blocks[low:high], partner, _PAIR, blocks[other_low:other_high], partner, _PAIR)
                 distance *= 2
             if me + core < parts:
-                comm.Send(blocks[:end], me + core, tag=2)
+                comm.Send(blocks[:end], me + core, _DOWN)
         for r, piece in enumerate(moves.pieces):
             rows.scatter_rows(n, u.ctypes.data, moves.width, piece, blocks.ctypes.data + 8 * start[r], heights[r])
         top = moves.top_owner
@@ -93,8 +96,6 @@ class RowExchange:
     def _spread_and_roll(
         self, stream: Stream, moves: RowMoves, l1: int, ldl: int, column: int, n: int, u: np.ndarray
     ) -> bool:
-        from mpi4py import MPI
-
         me, parts, top = self.grid.my_row, self.grid.p, moves.top_owner
         edges = [n * part // parts for part in range(parts + 1)]
         slices = [edges[part + 1] - edges[part] for part in range(parts)]
@@ -114,8 +115,7 @@ class RowExchange:
                 going = moves.my_leaving[left : left + leaves[part]]
                 self._pull(stream, going, column, n, self.send[out_at[part] + mine * slices[part] :])
                 left += leaves[part]
-        comm = self.grid.column
-        comm.Alltoallv([self.send, out, out_at[:-1], MPI.DOUBLE], [self.receive, into, into_at[:-1], MPI.DOUBLE])
+        self._spread(out_at, into_at)
         u_slice = u.ctypes.data + 8 * moves.width * edges[me]
         for part, piece in enumerate(moves.pieces):
             block = self.receive.ctypes.data + 8 * into_at[part]
@@ -124,10 +124,31 @@ class RowExchange:
         self._push(stream, moves.my_arriving, column, n, self.receive, arrived, len(moves.my_arriving))
         if self.device.is_host:
             self.device.trsm(stream, moves.width, slices[me], l1, ldl, u_slice, moves.width)
-        counts = [moves.width * count for count in slices]
-        starts = [moves.width * edge for edge in edges[:-1]]
-        comm.Allgatherv(MPI.IN_PLACE, [u, counts, starts, MPI.DOUBLE])
+        self._roll(u, [moves.width * edge for edge in edges])
         return self.device.is_host
+
+    def _spread(self, out_at: list[int], into_at: list[int]) -> None:
+        """Everybody sends everybody his part: send[out_at[r] : out_at[r+1]] to rank r, who puts it where `into_at` says."""
+        comm, me, parts = self.grid.column, self.grid.my_row, self.grid.p
+        requests = []
+        for distance in range(1, parts):
+            source, target = (me - distance) % parts, (me + distance) % parts
+            if into_at[source + 1] > into_at[source]:
+                requests.append(comm.Irecv(self.receive[into_at[source] : into_at[source + 1]], source, _SPREAD))
+            if out_at[target + 1] > out_at[target]:
+                requests.append(comm.Isend(self.send[out_at[target] : out_at[target + 1]], target, _SPREAD))
+        self.receive[into_at[me] : into_at[me + 1]] = self.send[out_at[me] : out_at[me + 1]]
+        for request in requests:
+            request.Wait()
+
+    def _roll(self, u: np.ndarray, edges: list[int]) -> None:
+        """Every slice u[edges[r] : edges[r+1]] goes once round; each rank starts with its own."""
+        comm, me, parts = self.grid.column, self.grid.my_row, self.grid.p
+        after, before = (me + 1) % parts, (me - 1) % parts
+        for turn in range(parts - 1):
+            mine, theirs = (me - turn) % parts, (me - turn - 1) % parts
+            outgoing, incoming = u[edges[mine] : edges[mine + 1]], u[edges[theirs] : edges[theirs + 1]]
+            comm.Sendrecv(outgoing, after, _ROLL, incoming, before, _ROLL)
 
     def _pull(self, stream: Stream, index: np.ndarray, column: int, n: int, out: np.ndarray) -> None:
         """out (len(index) x n, host) = the matrix's local rows `index`, columns from `column` on."""
