@@ -23,7 +23,6 @@ from flopbench_kernels.lu_blockcyclic.grid import Grid
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.pivots import RowMoves
 
-
 _UP, _DOWN, _PAIR, _SPREAD, _ROLL = 1, 2, 3, 4, 5  # tags
 
 
