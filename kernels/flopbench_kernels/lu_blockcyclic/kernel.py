@@ -137,7 +137,7 @@ class LuFp64Numba(BlockCyclicLu):
     name = "lu_fp64_numba"
     backend = "numba"
     summary = "block-cyclic LU over MPI or alone: panel in Numba, update in BLAS, look-ahead"
-    user_order = 20
+    user_order = 30
 
     def why_not(self, machine: Any) -> str | None:
         return None
