@@ -13,6 +13,7 @@ its two sides differ by MIN_CHANGE or more.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -75,10 +76,10 @@ def find_steps(rates: Sequence[float]) -> list[Step]:
     if len(rates) < 2 * MIN_SEGMENT:
         return []
     xs = [math.log(rate) for rate in rates]
-    jumps = [abs(b - a) for a, b in zip(xs, xs[1:], strict=False)]
+    jumps = [abs(b - a) for a, b in itertools.pairwise(xs)]
     scale = max(MIN_NOISE, median(jumps) * _LAPLACE_SCALE)
     starts = [*_segment_starts(xs, scale, PENALTY * math.log(len(xs))), len(xs)]
-    medians = [median(rates[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    medians = [median(rates[a:b]) for a, b in itertools.pairwise(starts)]
     found = [Step(starts[i], medians[i - 1], medians[i]) for i in range(1, len(medians))]
     return [step for step in found if abs(step.change) >= MIN_CHANGE]
 
