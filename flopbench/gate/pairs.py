@@ -20,7 +20,7 @@ class Limits:
 
     drift: float = 0.05
     steal: float = 0.02
-    neighbour: float = 0.05
+    neighbour: float = 0.15
 
 
 @dataclass(frozen=True)
