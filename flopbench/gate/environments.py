@@ -23,20 +23,20 @@ def build(revision: str, repository: Path, folder: Path) -> tuple[Path, str]:
     tree = folder / "tree"
     with tarfile.open(fileobj=BytesIO(_git(repository, "archive", "--format=tar", commit))) as archive:
         archive.extractall(tree, filter="data")
-    python = folder / "venv" / "bin" / "python"
-    _run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], "make a venv")
+    venv = folder / "venv"
+    _run([sys.executable, "-m", "venv", "--without-pip", str(venv)], "make a venv")
+    packages = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
-    _run([*pip, "install", "--no-deps", *isolation, str(tree)], f"install revision {revision}")
-    _share_dependencies(folder / "venv")
-    return python, commit
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", *isolation]
+    _run([*pip, "--target", str(packages), str(tree)], f"install revision {revision}")
+    _share_dependencies(packages)
+    return venv / "bin" / "python", commit
 
 
-def _share_dependencies(venv: Path) -> None:
-    """Put the gate's own site-packages behind the venv's: what the venv lacks is found there, its own flopbench comes first."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+def _share_dependencies(packages: Path) -> None:
+    """Put the gate's own site-packages behind `packages`: what is lacking there is found here, its own flopbench comes first."""
     shared = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    (venv / "lib" / version / "site-packages" / "dependencies.pth").write_text("".join(f"{path}\n" for path in shared))
+    (packages / "dependencies.pth").write_text("".join(f"{path}\n" for path in shared))
 
 
 def _git(repository: Path, *arguments: str) -> bytes:

@@ -23,11 +23,14 @@ from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).parent
+FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
 COMMAND = ["--n", "1000", "--nb", "128", "--repeat", "6"]
 AA = f"""
 [[metric]]
 name = "hpl"
 run = {json.dumps(["hpl", *COMMAND])}
+[head]
+environment = {{UNUSED = "1"}}
 """
 POWER = f"""
 [[metric]]
@@ -80,16 +83,7 @@ def one_gate(number: int, kind: str, hold: list[str]) -> dict:
         folder = Path(name)
         (folder / "gate.toml").write_text((AA if kind == "aa" else POWER).replace("PACKAGE", name))
         planted_package(folder)
-        if kind == "aa":  # the looks of a real gate, unlike --self-check: two sides that differ in nothing that matters
-            (folder / "gate.toml").open("a").write('[head]\nenvironment = {UNUSED = "1"}\n')
-        command = [
-            *hold,
-            str(Path(sys.executable).with_name("flopbench")),
-            "gate",
-            "--config",
-            str(folder / "gate.toml"),
-            "--json",
-        ]
+        command = [*hold, *FLOPBENCH, "gate", "--config", str(folder / "gate.toml"), "--json"]
         neighbour = Neighbour(number) if kind == "aa" and number % 2 else None
         try:
             done = subprocess.run(command, capture_output=True, text=True)
