@@ -4,9 +4,10 @@
     python tests/experiments/gate/experiment.py power --gates 20 --output power.jsonl planted delays of 15 % and 25 % of the time
     python tests/experiments/gate/experiment.py summary aa.jsonl power.jsonl
 
-`aa`: every second gate has a neighbour, a process that burns one CPU, started and stopped at random. `power`: each gate guards two
-metrics, whose head takes 1.15 and 1.25 times as long: rates of 0.870 and 0.800 of the base's. Each gate is one line of JSON, appended when
-it ends; an experiment that was stopped goes on where it was. --hold COMMAND runs each gate under COMMAND (a lock on the machine, say).
+`aa`: the time budget is 55 s, and every second gate has a neighbour, a process that burns one CPU, started and stopped at random.
+`power`: each gate guards two metrics, whose head takes 1.15 and 1.25 times as long: rates of 0.870 and 0.800 of the base's.
+Each gate is one line of JSON, appended when it ends; an experiment that was stopped goes on where it was. --hold COMMAND runs each
+gate under COMMAND (a lock on the machine, say).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
 COMMAND = ["--n", "1000", "--nb", "128", "--repeat", "6"]
 AA = f"""
+budget_s = 55
 [[metric]]
 name = "hpl"
 run = {json.dumps(["hpl", *COMMAND])}
@@ -33,6 +35,7 @@ run = {json.dumps(["hpl", *COMMAND])}
 environment = {{UNUSED = "1"}}
 """
 POWER = f"""
+budget_s = 150
 [[metric]]
 name = "delay 15 %"
 run = {json.dumps(["hpl", *COMMAND, "--kernel", "lu_fp64_planteda"])}
