@@ -39,6 +39,7 @@ class Cublas:
         self._handles: set[int] = set()
         self._numbers = itertools.count(1001)
         self.math_mode = 0
+        self.calls: list[tuple[str, int, int, int, int, int]] = []  # name, m, n, k, address and leading dimension of C
         self.refuse: CublasError | None = None  # raised by the next gemmEx, for tests of the error path
 
     def create(self) -> int:
@@ -70,6 +71,7 @@ class Cublas:
         for rows, ld in ((rows_a, lda), (rows_b, ldb), (m, ldc)):
             if ld < max(1, rows) or rows < 0:
                 raise invalid_value()
+        self.calls.append(("gemmEx", m, n, k, C, ldc))
         kind_a, kind_b, kind_c = _NUMPY[Atype], _NUMPY[Btype], _NUMPY[Ctype]
         areas = [
             column_major(A, rows_a, cols_a, lda, kind_a),

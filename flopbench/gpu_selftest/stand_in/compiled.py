@@ -26,7 +26,7 @@ _SHIM = """
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 struct Index3 { unsigned x, y, z; };
-static Index3 blockIdx, threadIdx, blockDim, gridDim;
+static thread_local Index3 blockIdx, threadIdx, blockDim, gridDim;
 """
 
 _DRIVER = """

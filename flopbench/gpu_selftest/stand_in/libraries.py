@@ -52,6 +52,7 @@ class StandIn:
         capability: tuple[int, int] = (9, 0),
         cupy: Any = None,
         devices: int = 1,
+        pci_bus_id: str = "0000:00:00.0",
     ) -> None:
         from flopbench_kernels.cuda.libraries import DeviceFacts, source_text
 
@@ -66,7 +67,7 @@ class StandIn:
         )
         self.index = 0
         self.devices = devices
-        self._facts = DeviceFacts("host memory", capability, 1, capacity, 0, "0000:00:00.0")
+        self._facts = DeviceFacts("host memory", capability, 1, capacity, 0, pci_bus_id)
 
     @property
     def calls(self) -> list[str]:
