@@ -16,7 +16,9 @@ from flopbench_kernels.lu_blockcyclic.grid import Grid
 from flopbench_kernels.lu_blockcyclic.kernel import BlockCyclicLu
 
 _STREAMS = 2  # of the factorisation: the update's and the urgent one
-_HANDLE_BYTES = 64 << 20  # cuBLAS's workspace of one handle: 32 MiB on compute capability 9.0, less on others (cuBLAS documentation 12.9)
+_HANDLE_BYTES = (
+    64 << 20
+)  # cuBLAS's workspace of one handle: 32 MiB on compute capability 9.0, less on others (cuBLAS documentation 12.9)
 
 
 class LuFp64Cupy(BlockCyclicLu):

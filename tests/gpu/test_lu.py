@@ -47,6 +47,7 @@ class Gpus:
 def gpus(monkeypatch):
     """gpus(policy="lazy", ...) makes the cards of the coming run. Small buffers, so that a row exchange takes several rounds."""
     monkeypatch.setattr(cuda, "SCRATCH", 1 << 11)
+    monkeypatch.setattr(cuda, "INDEX_CAPACITY", 256)
 
     def make(**options):
         made = Gpus(**options)

@@ -109,9 +109,9 @@ class CudaDevice(Device):
     name = "cuda"
     is_host = False
 
-    def __init__(self, gpu: Gpu, scratch: int = SCRATCH) -> None:
+    def __init__(self, gpu: Gpu, scratch: int | None = None) -> None:
         self.gpu = gpu
-        self._scratch = scratch
+        self._scratch = SCRATCH if scratch is None else scratch
         self._streams: list[CudaStream] = []
         self._rows = gpu.kernels("rows")
         self._matrix = gpu.kernels("hpl_matrix")
@@ -230,9 +230,9 @@ class CudaDevice(Device):
             cuda.record().synchronize()
 
 
-def stream_bytes(scratch: int = SCRATCH) -> int:
+def stream_bytes() -> int:
     """GPU memory that each stream of a CudaDevice takes, beside what cuBLAS takes for its handle."""
-    return 8 * (scratch + SLOTS * INDEX_CAPACITY)
+    return 8 * (SCRATCH + SLOTS * INDEX_CAPACITY)
 
 
 def _cuda(stream: Stream) -> CudaStream:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flopbench_kernels.device.contract import Device, Memory, Stream
+from flopbench_kernels.device.contract import Device, Event, Memory, Stream
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.panel import Panel
 from flopbench_kernels.lu_blockcyclic.pivots import RowMoves
@@ -34,6 +34,14 @@ class UBuffer:
         """Raises MemoryError."""
         self.host: np.ndarray = device.host_array(count)
         self.mirror: Memory | None = None if device.is_host else device.allocate(count)
+        self.copied: Event | None = None  # behind the last copy from `host`
+
+    def claim(self, count: int) -> np.ndarray:
+        """The first `count` float64 of `host`, to be written: no copy reads them any more."""
+        if self.copied is not None:
+            self.copied.synchronize()
+            self.copied = None
+        return self.host[:count]
 
     def free(self) -> None:
         if self.mirror is not None:
@@ -51,11 +59,12 @@ class Updater:
         moves = panel.arrive(stream)
         if self.exchange is None or buffer is None or n == 0:
             return Prepared(panel, moves, column)
-        host = buffer.host[: panel.width * n]
+        host = buffer.claim(panel.width * n)
         solved = self.exchange.run(stream, moves, panel.l1, panel.ld, column, n, host)
         if buffer.mirror is None:
             return Prepared(panel, moves, column, host.ctypes.data, solved)
         self.device.copy_in(stream, panel.width, n, host.ctypes.data, panel.width, buffer.mirror.address, panel.width)
+        buffer.copied = stream.record()
         return Prepared(panel, moves, column, buffer.mirror.address, solved)
 
     def apply(self, stream: Stream, prepared: Prepared, column: int, n: int) -> None:
