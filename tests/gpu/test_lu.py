@@ -8,7 +8,6 @@ import pytest
 from flopbench_kernels.cuda import context
 from flopbench_kernels.device import cuda
 from flopbench_kernels.lu_cupy import LuFp64Cupy
-from tests.lu.fake_mpi import run_ranks
 
 from flopbench.comm import SelfComm
 from flopbench.errors import BadInput, NotPossible, RunFailed
@@ -16,6 +15,7 @@ from flopbench.gpu_selftest.stand_in.libraries import StandIn
 from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, LuTuning, Settings
 from flopbench.verify import lu as verify
+from tests.lu.fake_mpi import run_ranks
 
 from .conftest import installed_cupy
 
