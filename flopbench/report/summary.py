@@ -37,7 +37,9 @@ def plan(lines: list[PlanLine]) -> list[str]:
 
 
 def wrapped(label: str, text: str) -> list[str]:
-    """`text` beside its label, in lines that fit 80 columns; paths and commands are not broken."""
+    """`text` beside its label, in lines that fit 80 columns; a path stays whole on one line, to be copied."""
+    if label == "record":
+        return [f"  {label:<11} {text}"]
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -71,9 +73,8 @@ def _share(share: float | None, of: object, reason: str | None, unit: str) -> st
 
 def _problem(record: Record) -> str:
     problem = record.problem
-    ranks = f"{problem.p} x {problem.q} ranks, {record.threads_per_rank} threads each"
-    if record.ranks == 1:
-        ranks = f"one process, {record.threads_per_rank} threads"
+    threads = f"{record.threads_per_rank} thread{'s' if record.threads_per_rank > 1 else ''}"
+    ranks = f"one process, {threads}" if record.ranks == 1 else f"{problem.p} x {problem.q} ranks, {threads} each"
     return f"N = {problem.n}, NB = {problem.nb}, {ranks}, kernel {record.kernel}"
 
 
