@@ -13,7 +13,7 @@ import msgspec
 
 from flopbench.compare.comparable import check_allowed, machine_key
 from flopbench.compare.verdict import MetricVerdict, overall_exit_code
-from flopbench.errors import EXIT_INCONCLUSIVE, EXIT_OK, BadInput
+from flopbench.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_OK, BadInput
 from flopbench.gate import noise
 from flopbench.gate.config import GateConfig, Side, read_config
 from flopbench.gate.control import Control
@@ -53,15 +53,16 @@ class GateResult:
     floor: noise.NoiseFloor | None = None
 
     def refuse(self) -> None:
-        """After a self-check: raises BadInput if the threshold lies below the noise floor."""
+        """After a self-check: raises BadInput if the threshold lies below the noise floor of a metric."""
         if self.floor is not None:
             noise.refuse_below(self.floor, self.threshold)
 
     @property
     def exit_code(self) -> int:
-        if self.floor is None:
-            return overall_exit_code(self.verdicts)
-        return EXIT_INCONCLUSIVE if any(v.word == "contaminated" for v in self.verdicts) else EXIT_OK
+        code = overall_exit_code(self.verdicts)
+        if self.floor is None or code == EXIT_FAILED:
+            return code
+        return EXIT_OK if len(self.floor.floors) == len(self.verdicts) else EXIT_INCONCLUSIVE
 
 
 def run_gate(request: GateRequest, say: Callable[[str], None]) -> GateResult:

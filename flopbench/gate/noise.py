@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -20,11 +21,11 @@ class NoiseFloor(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def from_self_check(machine: str, verdicts: list[MetricVerdict]) -> NoiseFloor:
-    """The floors of an A/A gate: the bound of each interval that lies farther from a ratio of one."""
+    """The floors of an A/A gate: the bound of each interval that is farther from a ratio of one, where there is an interval."""
     floors = {
         v.metric: change(max(abs(v.interval.low), abs(v.interval.high)))
         for v in verdicts
-        if v.interval is not None and v.word != "contaminated"
+        if v.interval is not None and math.isfinite(v.interval.half_width) and v.word != "contaminated"
     }
     return NoiseFloor(machine=machine, floors=floors)
 

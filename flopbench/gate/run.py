@@ -80,7 +80,7 @@ class Gate:
 
     def _warm_up(self) -> tuple[dict[str, str], Record]:
         """One leg of each side that does not count: compilers fill their caches, and what cannot be compared is found early."""
-        self.say("warm-up: one leg of each side, not counted")
+        self.say(f"order of the sides from seed {self.seed}; warm-up: one leg of each side, not counted")
         runs = {name: self.run_leg(name, side, list(self._metrics.values())) for name, side in self._sides.items()}
         for name in self._metrics:
             base, head = (runs[side].records[name] for side in (BASE, HEAD))

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from flopbench.cli.gate import command
 from flopbench.errors import BadInput, NotPossible
 from flopbench.gate import cpu_time, noise
-from flopbench.gate.command import DEFAULT_CONFIG, GateRequest, configure, run_gate
+from flopbench.gate.command import DEFAULT_CONFIG, GateRequest, GateResult, configure, run_gate
 from flopbench.gate.config import GateConfig, Metric, Side, read_config
 from flopbench.gate.control import Control
 from flopbench.gate.legs import LegRun, command_line, run_leg
@@ -128,6 +128,23 @@ def test_a_contaminated_self_check_gives_no_floor():
     report = gate(machine).run()
     assert report.verdicts[0].word == "contaminated"
     assert noise.from_self_check("this machine", report.verdicts).floors == {}
+
+
+@pytest.mark.parametrize(
+    ("machine", "budget_s", "code"),
+    [
+        (FakeMachine(), 300.0, 0),
+        (FakeMachine(leg_s=10), 70.0, 3),  # too few pairs for an interval
+        (FakeMachine(controls=[60e9 * 1.06**i for i in range(99)]), 300.0, 3),
+        (FakeMachine(verdict="FAILED"), 300.0, 1),
+        (FakeMachine(ratio=0.7), 300.0, 1),  # the same code, yet slower, twice: this machine cannot be trusted
+    ],
+)
+def test_a_self_check_passes_only_with_a_floor_for_every_metric(machine, budget_s, code):
+    verdicts = gate(machine, config={"budget_s": budget_s}).run().verdicts
+    result = GateResult(verdicts, 0.9, {}, noise.from_self_check("here", verdicts))
+    result.refuse()
+    assert result.exit_code == code
 
 
 def test_a_noise_floor_of_another_machine_decides_nothing_here(tmp_path):
