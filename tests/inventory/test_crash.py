@@ -22,8 +22,8 @@ from sqlalchemy import text
 from flopbench import results
 from flopbench.inventory.store import Inventory
 
-RECORDS = int(os.environ.get("FLOPBENCH_CRASH_RECORDS", "160"))
-PROCESSES, KILLS = 8, 4 + RECORDS // 125
+RECORDS = int(os.environ.get("FLOPBENCH_CRASH_RECORDS", "80"))
+PROCESSES, KILLS = 8, 3 + RECORDS // 100
 SCRIPT = Path(__file__).parent / "submitter.py"
 
 
