@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ _SIZE_VARIABLES = (
     "MV2_COMM_WORLD_SIZE",  # MVAPICH2
     "MPI_LOCALNRANKS",  # MPICH's hydra
 )
+_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 class SelfComm:
@@ -82,7 +85,7 @@ class MpiComm:
         return result
 
 
-def launched_ranks(environ: dict[str, str] | None = None) -> int:
+def launched_ranks(environ: Mapping[str, str] | None = None) -> int:
     """How many ranks the launcher says there are; 1 if no launcher is seen."""
     env = os.environ if environ is None else environ
     sizes = [int(env[name]) for name in _SIZE_VARIABLES if env.get(name, "").isdigit()]
@@ -91,15 +94,66 @@ def launched_ranks(environ: dict[str, str] | None = None) -> int:
     return max(sizes, default=1)
 
 
+def launched_rank(environ: Mapping[str, str] | None = None) -> int:
+    """Which rank the launcher says this process is; 0 if no launcher is seen. For what must be said once before MPI works."""
+    env = os.environ if environ is None else environ
+    for name in _RANK_VARIABLES:
+        if env.get(name, "").isdigit():
+            return int(env[name])
+    return 0
+
+
 def world() -> Comm:
-    """All ranks of this job, or SelfComm. Raises NotPossible when a launcher is there but mpi4py is not."""
-    if launched_ranks() == 1:
+    """All ranks of this job, or SelfComm. Raises NotPossible when mpi4py is missing, or uses another MPI than the launcher."""
+    ranks = launched_ranks()
+    if ranks == 1:
         return SelfComm()
     try:
+        import mpi4py
+
+        mpi4py.rc.initialize = False  # MPI_Init of the wrong library may end the process: look first
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         raise NotPossible(
-            f"started as one of {launched_ranks()} MPI ranks, but mpi4py cannot be used ({error}); "
+            f"started as one of {ranks} MPI ranks, but mpi4py cannot be used ({_one_line(error)}); "
             "install it: pip install 'flopbench[mpi]' (the site's MPI) or 'flopbench[mpi-wheel]' (MPICH from PyPI)"
         ) from error
+    library = MPI.Get_library_version().strip("\0 \n").splitlines()[0].split(",")[0]
+    complaint = wrong_library(os.environ, library)
+    if complaint:
+        raise NotPossible(complaint)
+    if not MPI.Is_initialized():
+        MPI.Init_thread(MPI.THREAD_FUNNELED)
+        atexit.register(_finalize)
+    if MPI.COMM_WORLD.Get_size() == 1:
+        raise NotPossible(_mismatch(f"this process is one of {ranks} ranks", library))
     return MpiComm(MPI.COMM_WORLD)
+
+
+def wrong_library(environ: Mapping[str, str], library: str) -> str | None:
+    """What is wrong if the launcher that set `environ` belongs to another MPI than `library` (its version line); None if it fits."""
+    is_open = "open mpi" in library.lower()
+    if "OMPI_COMM_WORLD_SIZE" in environ and not is_open:
+        return _mismatch("started by Open MPI's mpirun", library)
+    if is_open and "PMI_SIZE" in environ and "OMPI_COMM_WORLD_SIZE" not in environ and "PMIX_RANK" not in environ:
+        return _mismatch("started by a launcher that speaks MPICH's PMI", library)
+    return None
+
+
+def _mismatch(how: str, library: str) -> str:
+    return (
+        f"{how}, but mpi4py uses {library}, so every rank would run alone; start it with that MPI's own mpiexec, or name the "
+        "launcher's library: MPI4PY_LIBMPI=/path/to/libmpi.so"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _finalize() -> None:
+    """MPI_Finalize at the end of the process, unless somebody else did it or the job is being torn down."""
+    from mpi4py import MPI
+
+    if not MPI.Is_finalized():
+        MPI.Finalize()

@@ -95,6 +95,12 @@ class HplDat:
             )
             yield Case(n, nb, *grid, tuning)
 
+    def tunings(self) -> tuple[LuTuning, ...]:
+        """The tunings of one grid, N and NB, in HPL's order."""
+        outer = len(self.grids) * len(self.ns) * len(self.nbs)
+        cases = list(self.cases())
+        return tuple(case.tuning for case in cases[: len(cases) // outer])
+
     @property
     def ranks(self) -> int:
         """The most ranks that any grid needs."""

@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flopbench import plan, results, timing
+from flopbench import grid_choice, plan, results, timing
 from flopbench.flops import lu_solve_flops
 from flopbench.hpl_matrix import HPL_SEED, HplMatrix
 from flopbench.kernel_api import Kernel, LuProblem, LuTuning, Settings
 from flopbench.measure import Measurement, measure, measure_interruptibly
+from flopbench.phases import PhaseClock, over_ranks
 from flopbench.progress import Progress
 from flopbench.record import Context, build
-from flopbench.results import PlanLine, Record, Verification
+from flopbench.results import Phase, PlanLine, Record, Verification
 from flopbench.verify import lu as verify_lu
 
 
@@ -58,6 +59,7 @@ class HplRun:
     room: plan.Room
     lines: list[PlanLine]
     now: timing.Clock = timing.clock
+    phases: PhaseClock | None = None
     hint: str | None = None
     interrupted: bool = False
     model: plan.RateModel = field(init=False)
@@ -71,9 +73,13 @@ class HplRun:
         plan.require_positive("--time", request.time_s, "seconds above 0")
         if request.memory is not None:
             plan.check_memory_fraction(request.memory)
-        grids = request.grid or ((1, self.context.comm.size),)
+        grids = request.grid or (self._chosen_grid(nbs[0]),)
         for p, q in grids:
             plan.check_grid(p, q, self.context.comm.size)
+            if p * q < self.context.comm.size:
+                idle = self.context.comm.size - p * q
+                reason = f"a {p} x {q} grid takes {p * q} of {self.context.comm.size}"
+                self.lines.append(PlanLine(choice="idle ranks", value=str(idle), reason=reason))
         for n in request.n:
             self._check_n(n, nbs[0], grids[0])
         self.model = self._calibrate(nbs[0], grids[0])
@@ -112,9 +118,11 @@ class HplRun:
                 self.progress,
                 expected,
                 self.now,
+                self.phases,
             ),
         )
         self.interrupted = seen.interrupted
+        phases = self._phases_over_ranks(seen)
         if not seen.times_s or seen.verification is None:
             return None, None
         verdict = seen.verification.verdict
@@ -123,8 +131,15 @@ class HplRun:
         shape = results.Problem(n=case.n, nb=case.nb, p=case.p, q=case.q, seed=self.request.seed)
         flop_count = lu_solve_flops(case.n)
         return verdict, build(
-            self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=_tuning(case.tuning)
+            self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=_tuning(case.tuning), phases=phases
         )
+
+    def _phases_over_ranks(self, seen: Measurement) -> list[Phase]:
+        """Of the best repeat. Collective, unless the run was interrupted: then every rank keeps to itself."""
+        if seen.interrupted or not seen.times_s or self.phases is None:
+            return []
+        best = seen.times_s.index(min(seen.times_s))
+        return over_ranks(seen.phases[best], self.context.comm, self.context.machine.hostname)
 
     def _check(self, problem: LuProblem, outcome: object, tick: Callable[[float], None]) -> Verification:
         if self.request.threshold <= 0:
@@ -165,6 +180,12 @@ class HplRun:
             return timing.timed(self.kernel.run, self.context.comm, self.now)
         finally:
             self.kernel.close()
+
+    def _chosen_grid(self, nb: int) -> tuple[int, int]:
+        n = max(self.request.n, default=self.room.largest_n(self.request.memory or plan.MEMORY_FRACTION))
+        grid, line = grid_choice.chosen(self.context.comm, n, nb)
+        self.lines.extend([line] if line else [])
+        return grid
 
     def _chosen_nb(self) -> int:
         line = plan.choose_nb(frozenset(self.context.machine.cpu.isa))

@@ -11,6 +11,7 @@ from flopbench import timing
 from flopbench.kernel_api import Comm, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
+from flopbench.phases import PhaseClock
 from flopbench.progress import Progress
 from flopbench.results import Verification
 
@@ -26,6 +27,7 @@ class Measurement:
     run_times_utc: list[tuple[str, str]] = field(default_factory=list)
     verification: Verification | None = None
     interrupted: bool = False
+    phases: list[dict[str, float]] = field(default_factory=list)  # of each repeat: seconds of this rank per phase
     steal_fraction: float | None = None  # of the CPU time, from the first repeat to the last
 
     def add(self, seconds: float, began: str, ended: str, verdict: Verification) -> None:
@@ -46,6 +48,7 @@ def measure(
     progress: Progress,
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
+    phases: PhaseClock | None = None,
 ) -> None:
     """Run `kernel` on `problem`, check every repeat, and put each finished one into `seen`; stops at the first FAILED."""
     source = Source.here()
@@ -57,8 +60,12 @@ def measure(
             with progress.step("generate", None):
                 kernel.reset()
             began = timing.utc_now()
-            with progress.step(f"run {repeat} of {repeats}" if repeats > 1 else "run", expected_s):
+            with progress.step(f"run {repeat} of {repeats}" if repeats > 1 else "run", expected_s) as told:
+                if phases is not None:
+                    phases.begin(told)
                 seconds = timing.timed(kernel.run, comm, now)
+            if phases is not None:
+                seen.phases.append(phases.end())
             ended = timing.utc_now()
             with progress.step("check", None) as tick:
                 verdict = check(kernel.outcome(), tick)

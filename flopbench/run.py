@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
-from flopbench import choose, plan, results
+from flopbench import choose, job, placement, plan, results
 from flopbench.errors import EXIT_FAILED, EXIT_OK, CannotWrite
 from flopbench.hpl_run import Case, HplRequest, HplRun
 from flopbench.kernel_api import Comm
@@ -17,6 +18,7 @@ from flopbench.machine import blas, environment
 from flopbench.machine.detect import detect
 from flopbench.machine.model import Machine
 from flopbench.peaks import Peaks
+from flopbench.phases import PhaseClock
 from flopbench.progress import Progress
 from flopbench.record import Context
 from flopbench.results import PlanLine, Record
@@ -44,40 +46,48 @@ def run_hpl(
     device: str = "cpu",
 ) -> int:
     """Do what `request` asks on all ranks of `comm` and return the exit code; every record is written the moment it exists."""
+    job.prepare()
     machine = detect()
+    placed = placement.placement(comm, machine)
     threads, threads_line = plan.choose_threads(
-        request.settings.threads, machine.limits, ranks_on_this_host(comm, machine)
+        request.settings.threads, machine.limits, placement.sharing(placed, comm.rank)
     )
-    chosen, why = choose.kernel("lu", machine, request.settings, kernel, backend, device, comm.size)
+    phases = PhaseClock()
+    settings = replace(request.settings, threads=threads, observer=phases)
+    chosen, why = choose.kernel("lu", machine, settings, kernel, backend, device, comm.size)
     progress = Progress(quiet=printer is None or printer.quiet)
     lines = [PlanLine(choice="kernel", value=chosen.name, reason=why), threads_line]
+    complaints = [*warnings_before(machine, threads, comm.size), *placement.warnings(placed, threads)]
+    if comm.size > 1 and printer is not None:
+        for complaint in placement.warnings(placed, threads):
+            printer.complain(f"warning: {complaint}")
     blas.load_usual()
     with threadpool_limits(threads):
-        before = environment.collect(machine, extra_warnings=warnings_before(machine, threads, comm.size))
+        before = environment.collect(machine, extra_warnings=complaints)
         peaks = Peaks(machine, comm, threads)
         with progress.step("measure the ceiling", None):
             peaks.prepare(chosen)
         context = Context(comm, machine, threads, peaks, before)
-        job = HplRun(request, chosen, context, progress, room(comm, machine), lines)
-        return _run_cases(job, printer)
+        work = HplRun(request, chosen, context, progress, room(comm, machine), lines, phases=phases)
+        return _run_cases(work, printer)
 
 
-def _run_cases(job: HplRun, printer: Printer | None) -> int:
-    cases = job.cases()
+def _run_cases(work: HplRun, printer: Printer | None) -> int:
+    cases = work.cases()
     if printer:
-        printer.begin(job.request, cases, job.lines)
+        printer.begin(work.request, cases, work.lines)
     codes = {EXIT_OK}
     for case in cases:
-        verdict, record = job.run(case)
+        verdict, record = work.run(case)
         if verdict == "FAILED":
             codes.add(EXIT_FAILED)
         if record is not None and printer is not None:
-            codes.add(_keep(record, job.request.output, printer))
-        if job.interrupted:
+            codes.add(_keep(record, work.request.output, printer))
+        if work.interrupted:
             codes = {EXIT_INTERRUPTED}
             break
     if printer:
-        printer.end(job.hint)
+        printer.end(work.hint)
     return EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_FAILED if EXIT_FAILED in codes else max(codes)
 
 
@@ -91,12 +101,6 @@ def _keep(record: Record, folder: Path, printer: Printer) -> int:
         return error.exit_code
     printer.result(record, path)
     return EXIT_OK
-
-
-def ranks_on_this_host(comm: Comm, machine: Machine) -> int:
-    """How many ranks share this host."""
-    hosts = comm.bcast(comm.gather(machine.hostname))
-    return int(hosts.count(machine.hostname))
 
 
 def room(comm: Comm, machine: Machine) -> plan.Room:

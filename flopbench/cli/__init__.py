@@ -10,7 +10,8 @@ from types import FrameType
 
 import click
 
-from flopbench.errors import EXIT_BAD_INPUT, FlopbenchError
+from flopbench import job
+from flopbench.errors import EXIT_BAD_INPUT, EXIT_FAILED, FlopbenchError
 
 #: command -> (module, one line of help). The list of `flopbench --help`; a command's module is imported when it is called.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -74,6 +75,7 @@ def main() -> None:
         except (BrokenPipeError, ValueError):
             os._exit(code or EXIT_BAD_INPUT)
     if code == EXIT_INTERRUPTED:
+        job.linger_after_interrupt()
         os._exit(code)  # a kernel may still be computing on a thread that nothing can stop
     sys.exit(code)
 
@@ -86,23 +88,29 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        _complain(error.format_message())
+        job.report(error.format_message(), EXIT_BAD_INPUT, _complain)
         return EXIT_BAD_INPUT
     except FlopbenchError as error:
-        _complain(str(error))
+        job.report(str(error), error.exit_code, _complain)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
+        if job.may_speak():
+            _complain("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to say to it
         return EXIT_BAD_INPUT
     except OSError as error:
-        _complain(f"cannot write the output: {error.strerror or error}")
+        job.report(f"cannot write the output: {error.strerror or error}", EXIT_BAD_INPUT, _complain)
         return EXIT_BAD_INPUT
     except MemoryError as error:
-        _complain(f"out of memory: {error}; choose a smaller size")
+        job.report(f"out of memory: {error}; choose a smaller size", EXIT_BAD_INPUT, _complain)
         return EXIT_BAD_INPUT
+    except Exception as error:
+        if job.mpi_in_use() is None:
+            raise
+        job.crash(error)
+        return EXIT_FAILED
 
 
 def _complain(message: str) -> None:

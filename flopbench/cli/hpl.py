@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def _apply_config(ctx: click.Context, param: click.Parameter, value: Path | None
 @click.command("hpl")
 @click.option("--n", type=SIZES, default=None, help="Order of A; several with commas are a sweep.")
 @click.option("--nb", type=SIZES, default=None, help="Blocking factor NB.")
-@click.option("--grid", type=GRIDS, default=None, help="Process grid PxQ of the ranks.")
+@click.option("--grid", type=GRIDS, default=None, help="Process grid PxQ of the ranks. [auto]")
 @click.option("--memory", type=float, default=None, help="Choose N to fill this fraction of the free memory, e.g. 0.8.")
 @click.option("--time", type=float, default=None, help="Seconds that the timed runs may take together. [45]")
 @click.option(
@@ -41,11 +42,26 @@ def _apply_config(ctx: click.Context, param: click.Parameter, value: Path | None
 )
 @click.option("--json", "as_json", is_flag=True, help='One JSON document on stdout: {"results": [record, ...]}.')
 @click.option("--hpl-format", is_flag=True, help="Print HPL 2.3's own text.")
-def command(as_json: bool, hpl_format: bool, **options: Any) -> int:
+@click.option("--dat", type=click.Path(path_type=Path), default=None, help="Do what this HPL.dat asks, print as xhpl.")
+@click.option(
+    "--write-dat", type=click.Path(path_type=Path), default=None, help="Write the plan as an HPL.dat; run nothing."
+)
+@click.option("--detail", is_flag=True, help="Time per phase over the ranks, and the slowest rank.")
+@click.option("--screen", is_flag=True, help="Short test on every node at once; lists nodes below the median.")
+def command(
+    as_json: bool,
+    hpl_format: bool,
+    dat: Path | None,
+    write_dat: Path | None,
+    detail: bool,
+    screen: bool,
+    **options: Any,
+) -> int:
     """Measure Rmax: solve Ax = b by LU with partial pivoting in FP64, checked by HPL's own residual.
 
     Alone it chooses everything and says why. Under mpiexec or srun it uses all ranks.
     """
+    from flopbench.cli import hpl_modes
     from flopbench.cli.hpl_output import HplText, Json, Summary
     from flopbench.comm import world
     from flopbench.hpl_run import HplRequest
@@ -53,10 +69,24 @@ def command(as_json: bool, hpl_format: bool, **options: Any) -> int:
     from flopbench.run import run_hpl
 
     comm = world()
-    printer = Json() if as_json else HplText() if hpl_format else Summary()
+    if write_dat is not None:
+        return hpl_modes.write_dat(comm, write_dat, options)
     choice = {name: options.pop(name) for name in ("kernel", "backend", "device")}
     settings = Settings(threads=options.pop("threads"), blas=options.pop("blas"))
-    asked = {name: value for name, value in options.items() if value is not None}
-    if "time" in asked:
-        asked["time_s"] = asked.pop("time")
-    return run_hpl(comm, printer if comm.rank == 0 else None, HplRequest(settings=settings, **asked), **choice)
+    if screen:
+        return hpl_modes.screen(comm, choice, settings, options)
+    with ExitStack() as stack:
+        text = HplText(detail=detail)
+        if dat is not None:
+            file = hpl_modes.read_dat(comm, dat, options)
+            options.update(hpl_modes.request_of(file))
+            hpl_format = True
+            if comm.rank == 0:
+                text = HplText(stack.enter_context(hpl_modes.output_of(file)), detail)
+                for warning in file.warnings:
+                    text.complain(f"warning: {warning}")
+        printer = Json() if as_json else text if hpl_format else Summary(detail)
+        asked = {name: value for name, value in options.items() if value is not None}
+        if "time" in asked:
+            asked["time_s"] = asked.pop("time")
+        return run_hpl(comm, printer if comm.rank == 0 else None, HplRequest(settings=settings, **asked), **choice)

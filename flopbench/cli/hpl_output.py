@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from flopbench.hpl_run import Case, HplRequest
 from flopbench.report import hpl_text
-from flopbench.report.summary import plan, summary, wrapped
+from flopbench.report.summary import phases, plan, summary, wrapped
 from flopbench.results import PlanLine, Record, to_document
 
 
@@ -26,16 +27,19 @@ class _Output:
 
 
 class Summary(_Output):
-    """The plan with its reasons, then a dozen lines for each run."""
+    """The plan with its reasons, then a dozen lines for each run, and its phases if `detail` is wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: bool = False) -> None:
         self._said: list[PlanLine] = []
+        self._detail = detail
 
     def result(self, record: Record, saved_to: Path | None) -> None:
         new = [line for line in record.plan if line not in self._said]
         self._said += new
         print("Plan" if new == record.plan else "Next in the sweep", *plan(new), sep="\n")
         print("Result", *summary(record, str(saved_to) if saved_to else None), sep="\n", flush=True)
+        if self._detail:
+            print("Phases", *phases(record), sep="\n", flush=True)
 
     def end(self, hint: str | None) -> None:
         if hint:
@@ -45,9 +49,11 @@ class Summary(_Output):
 class HplText(_Output):
     """HPL 2.3's output, test by test as they finish."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None, detail: bool = False) -> None:
         self._verdicts: list[str] = []
         self._threshold = 16.0
+        self._stream = stream or sys.stdout
+        self._detail = detail
 
     def begin(self, request: HplRequest, cases: list[Case], lines: list[PlanLine]) -> None:
         self._threshold = request.threshold
@@ -62,15 +68,16 @@ class HplText(_Output):
 
     def result(self, record: Record, saved_to: Path | None) -> None:
         self._print(hpl_text.test(record, with_header=self._threshold > 0 or not self._verdicts))
+        if self._detail:
+            self._print("\n".join(phases(record)) + "\n")
         self._verdicts.append(record.verification.verdict)
 
     def end(self, hint: str | None) -> None:
         self._print(hpl_text.footer(self._verdicts, self._threshold))
 
-    @staticmethod
-    def _print(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    def _print(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
 
 
 class Json(_Output):

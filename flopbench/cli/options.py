@@ -26,19 +26,21 @@ class Sizes(click.ParamType):
 
 
 class Grids(click.ParamType):
-    """Process grids PxQ, separated by commas."""
+    """Process grids PxQ, separated by commas; auto leaves the choice to the plan, and gives ()."""
 
-    name = "PxQ[,PxQ..]"
+    name = "PxQ[,PxQ..]|auto"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[tuple[int, int], ...]:
         if isinstance(value, tuple):
             return value
+        if str(value) == "auto":
+            return ()
         found = [re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", part.strip(), re.ASCII) for part in str(value).split(",")]
         if not all(match and int(match[1]) > 0 and int(match[2]) > 0 for match in found):
             raise BadInput(
-                f"--grid is {value!r}; allowed: PxQ with P and Q from 1, like 2x4, or several with commas between"
+                f"--grid is {value!r}; allowed: PxQ with P and Q from 1, like 2x4, several with commas between, or auto"
             )
         return tuple((int(match[1]), int(match[2])) for match in found if match)
 

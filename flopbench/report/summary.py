@@ -36,6 +36,20 @@ def plan(lines: list[PlanLine]) -> list[str]:
     return [text for line in lines for text in wrapped(line.choice, f"{line.value}: {line.reason}")]
 
 
+def phases(record: Record) -> list[str]:
+    """Where the best repeat's time went: per phase the largest and the mean time over the ranks, and the rank that took longest."""
+    if not record.phases:
+        return wrapped("phases", f"kernel {record.kernel} names none")
+    whole = min(record.times_s)
+    head = f"  {'phase':<11} {'max s':>9} {'mean s':>9} {'share':>7}  slowest rank"
+    rows = [
+        f"  {phase.name:<11} {phase.max_s:9.3f} {phase.mean_s:9.3f} {units.percent(phase.mean_s / whole):>7}  "
+        f"{phase.slowest_rank} on {phase.slowest_host}"
+        for phase in record.phases
+    ]
+    return [head, *rows]
+
+
 def wrapped(label: str, text: str) -> list[str]:
     """`text` beside its label, in lines that fit 80 columns; a path stays whole on one line, to be copied."""
     if label == "record":

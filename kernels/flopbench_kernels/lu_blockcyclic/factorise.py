@@ -79,9 +79,12 @@ class Factorisation:
             if self.observer is not None:
                 left = matrix.n - panel.row0 - panel.width
                 self.observer.progress(1.0 - (left / matrix.n) ** 3)
+        self._enter("broadcast")
+        for panel in self.buffers:
+            panel.release()
 
     def free(self) -> None:
-        """Wait for the network, then give all memory back."""
+        """Give all memory back. After an interrupted run, what the network still holds stays with its requests."""
         for part in (*self.buffers, self.exchange, self.u_all, self.u_next):
             if part is not None:
                 part.free()

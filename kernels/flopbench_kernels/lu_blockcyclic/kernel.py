@@ -150,23 +150,17 @@ class LuFp64Numba(BlockCyclicLu):
 
 def agree_on(problem: LuProblem, comm: Comm) -> None:
     """Collective. Raises BadInput on every rank if they were not given the same problem."""
-    mine = (
-        problem.n,
-        problem.nb,
-        problem.p,
-        problem.q,
-        problem.seed,
-        repr(sorted(vars(problem.tuning).items(), key=str)),
-    )
+    mine = {name: getattr(problem, name) for name in ("n", "nb", "p", "q", "seed")}
+    mine |= {name: value for name, value in vars(problem.tuning).items() if name != "explicit"}
     told = comm.gather((mine, socket.gethostname()))
     message = None
-    if told is not None:
-        for rank, (theirs, host) in enumerate(told):
-            if theirs != told[0][0]:
-                message = (
-                    f"rank {rank} on {host} was given another problem than rank 0: (n, nb, p, q, seed) = {theirs[:5]}, rank 0 has "
-                    f"{told[0][0][:5]}; start all ranks with the same options"
-                )
+    for rank, (theirs, host) in enumerate(told or []):
+        other = [f"{name} = {value} instead of {mine[name]}" for name, value in theirs.items() if value != mine[name]]
+        if other:
+            message = (
+                f"rank {rank} on {host} was given another problem than rank 0: {', '.join(other)}; "
+                "start all ranks with the same options"
+            )
     message = comm.bcast(message)
     if message:
         raise BadInput(message)

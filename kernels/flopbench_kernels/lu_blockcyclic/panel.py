@@ -68,9 +68,7 @@ class Panel:
 
     def assign(self, index: int) -> None:
         """From now on this buffer is panel `index`; whoever still needs its old content is waited for."""
-        if self.broadcast is not None:
-            self.broadcast.close()
-            self.broadcast = None
+        self.release()
         if self.ready is not None:
             self.ready.synchronize()
             self.ready = None
@@ -148,10 +146,14 @@ class Panel:
             self.moves = row_moves(self.row0, self.pivots, self.matrix.nb, self.grid)
         return self.moves
 
-    def free(self) -> None:
-        """Wait for the network, then give the memory back."""
+    def release(self) -> None:
+        """Wait until the network no longer needs the buffer."""
         if self.broadcast is not None:
             self.broadcast.close()
             self.broadcast = None
+
+    def free(self) -> None:
+        """Give the device's memory back; the host's goes with its last reader."""
+        self.broadcast = None
         if self.mirror is not None:
             self.mirror.free()
