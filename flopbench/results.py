@@ -47,12 +47,14 @@ class Problem(_Strict, kw_only=True):
 
 
 class Spread(_Strict, kw_only=True):
-    """Of the timed repeats; relative_range is (max - min) / median."""
+    """Of the timed repeats; relative_range is (max - min) / median; low and high bound the median's 95 % interval, if there are enough."""
 
     min_s: float
     median_s: float
     max_s: float
     relative_range: float
+    median_low_s: float | None = None
+    median_high_s: float | None = None
 
 
 class Rpeak(_Strict, kw_only=True):

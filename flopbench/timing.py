@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,11 +27,34 @@ def timed(run: Callable[[], None], comm: Comm, now: Clock = clock) -> float:
 
 
 def spread(times: Sequence[float]) -> Spread:
-    """Shortest, median and longest of the repeats, and their range relative to the median."""
+    """Shortest, median and longest of the repeats, their range relative to the median, and the median's 95 % interval."""
     median = statistics.median(times)
+    low, high = median_interval(times) or (None, None)
     return Spread(
-        min_s=min(times), median_s=median, max_s=max(times), relative_range=(max(times) - min(times)) / median
+        min_s=min(times),
+        median_s=median,
+        max_s=max(times),
+        relative_range=(max(times) - min(times)) / median,
+        median_low_s=low,
+        median_high_s=high,
     )
+
+
+def median_interval(times: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """The confidence interval of the median from order statistics, whatever the distribution; None if there are too few (95 %: 6).
+
+    [x_(j), x_(n+1-j)] of the sorted times holds the median with probability 1 - 2 P(Bin(n, 1/2) < j); j is the largest that reaches
+    `confidence`. Source: H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed. (2003), section 7.1.
+    """
+    n = len(times)
+    outside, j = 0, 0
+    while 2 * (outside + math.comb(n, j)) <= (1.0 - confidence) * 2**n:
+        outside += math.comb(n, j)
+        j += 1
+    if j == 0:
+        return None
+    ordered = sorted(times)
+    return ordered[j - 1], ordered[n - j]
 
 
 def utc_now() -> str:

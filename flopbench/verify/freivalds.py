@@ -31,12 +31,17 @@ def weights(m: int, groups: int, turn: int, random: np.random.Generator) -> np.n
     return x
 
 
+def integer_weights(m: int, random: np.random.Generator) -> np.ndarray:
+    """One row of 30-bit integers, int64, shape (1, m)."""
+    return random.integers(-(2**29), 2**29, size=(1, m))
+
+
 def residual(x: np.ndarray, outcome: GemmOutcome) -> np.ndarray:
     """X C - (X A) B - X C0 in float64, shape (groups, n), for operands of at most 32 bits, which float64 multiplies exactly."""
-    left = _times(_times(x, outcome.a), outcome.b)
+    left = times(times(x, outcome.a), outcome.b)
     if outcome.c0 is not None:
-        left += _times(x, outcome.c0)
-    return _times(x, outcome.c) - left
+        left += times(x, outcome.c0)
+    return times(x, outcome.c) - left
 
 
 def residual_twofold(x: np.ndarray, outcome: GemmOutcome, threads: int) -> np.ndarray:
@@ -64,14 +69,14 @@ def wrong_columns(outcome: GemmOutcome, random: np.random.Generator) -> np.ndarr
 
     If an element of a column is wrong, by less than 2^33, at most one value of its weight hides that: the chance is at most 2^-30.
     """
-    x = random.integers(-(2**29), 2**29, size=(1, outcome.a.shape[0]))
-    left = _times_modulo(_times_modulo(x, outcome.a), outcome.b)
+    x = integer_weights(outcome.a.shape[0], random)
+    left = times_modulo(times_modulo(x, outcome.a), outcome.b)
     if outcome.c0 is not None:
-        left = left + _times_modulo(x, outcome.c0)
-    return np.flatnonzero((_times_modulo(x, outcome.c) != left)[0])
+        left = left + times_modulo(x, outcome.c0)
+    return np.flatnonzero((times_modulo(x, outcome.c) != left)[0])
 
 
-def _times(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def times(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """x @ matrix in float64, a block of rows at a time."""
     result = np.zeros((x.shape[0], matrix.shape[1]))
     for block in row_blocks(*matrix.shape):
@@ -108,7 +113,7 @@ def _sum_of_three(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return (s + c) + ((a - (s - part)) + (b - part))
 
 
-def _times_modulo(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def times_modulo(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """x @ matrix modulo 2^64 for integers, as uint64."""
     result = np.zeros((x.shape[0], matrix.shape[1]), np.uint64)
     for block in row_blocks(*matrix.shape):

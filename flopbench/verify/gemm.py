@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from flopbench.verify import freivalds
 from flopbench.verify.bound import bound_of
 from flopbench.verify.operands import squared_norms, widen
 from flopbench.verify.preconditions import not_finite, not_random, wrong_shape
+from flopbench.verify.repeats import Watch
 from flopbench.verify.samples import Samples, take
 
 ROUNDS = 2
@@ -42,11 +45,17 @@ def check(
     problem: GemmProblem, outcome: GemmOutcome, *, rounds: int = ROUNDS, seed: int | None = None, threads: int = 1
 ) -> Verification:
     """PASSED or FAILED with all ingredients. `seed` repeats the weights and samples of an earlier check; else they are new."""
+    return examine(problem, outcome, rounds=rounds, seed=seed, threads=threads)[0]
+
+
+def examine(
+    problem: GemmProblem, outcome: GemmOutcome, *, rounds: int = ROUNDS, seed: int | None = None, threads: int = 1
+) -> tuple[Verification, Watch | None]:
+    """The same, and if it PASSED a Watch that holds later repeats against this one."""
     if rounds < 2:
         raise ValueError(f"rounds must be at least 2, got {rounds}")
     seed = secrets.randbits(63) if seed is None else seed
     exact = precision(problem.precision).operand == "int8"
-    text = CHECK_INTEGER if exact else CHECK_FLOAT
     ingredients: Ingredients = {
         "m": problem.m,
         "n": problem.n,
@@ -55,22 +64,32 @@ def check(
         "check_seed": str(seed),
         "accumulator": outcome.accumulator,
     }
+    random = np.random.default_rng(seed)
     fault = wrong_shape(problem, outcome) or not_finite(outcome) or not_random(outcome)
     if fault:
-        return Verification(
-            verdict="FAILED", reason=fault, check=text, value=None, threshold=None, ingredients=ingredients
-        )
-    random = np.random.default_rng(seed)
-    judge = _judge_integer if exact else _judge_float
-    value, threshold, passed, reason = judge(problem, outcome, rounds, random, threads, ingredients)
-    return Verification(
-        verdict="PASSED" if passed else "FAILED",
-        reason=reason,
-        check=text,
-        value=value if math.isfinite(value) else None,
-        threshold=threshold,
+        found = _Finding(None, None, False, fault)
+    elif exact:
+        found = _judge_integer(problem, outcome, rounds, random, ingredients)
+    else:
+        found = _judge_float(problem, outcome, rounds, random, threads, ingredients)
+    verification = Verification(
+        verdict="PASSED" if found.passed else "FAILED",
+        reason=found.reason,
+        check=CHECK_INTEGER if exact else CHECK_FLOAT,
+        value=found.value if found.value is not None and math.isfinite(found.value) else None,
+        threshold=found.threshold,
         ingredients=ingredients,
     )
+    return verification, found.watch() if found.passed else None
+
+
+@dataclass(frozen=True)
+class _Finding:
+    value: float | None
+    threshold: float | None
+    passed: bool
+    reason: str
+    watch: Callable[[], Watch | None] = lambda: None
 
 
 def _judge_float(
@@ -80,14 +99,14 @@ def _judge_float(
     random: np.random.Generator,
     threads: int,
     ingredients: Ingredients,
-) -> tuple[float, float, bool, str]:
+) -> _Finding:
     twofold = problem.precision == "fp64"
     limit = MAX_GROUPS_TWOFOLD if twofold else MAX_GROUPS
     samples = take(outcome, random)
-    row_norms2, column_norms2 = squared_norms(outcome.a, 1), squared_norms(outcome.b, 0)
+    norms2 = squared_norms(outcome.a, 1), squared_norms(outcome.b, 0)
     bound = bound_of(problem, outcome, samples, rounds * limit * problem.n + samples.rows.size)
     size = math.sqrt(float(np.mean(samples.exact**2)))
-    scale = math.sqrt(float(np.mean(row_norms2)) * float(np.mean(column_norms2)))
+    scale = math.sqrt(float(np.mean(norms2[0])) * float(np.mean(norms2[1])))
     groups = _groups(problem.m, limit, bound.tail * bound.sums * scale, size)
 
     zero = np.zeros_like(samples.exact)
@@ -99,7 +118,7 @@ def _judge_float(
     for turn in range(rounds):
         x = freivalds.weights(problem.m, groups, turn, random)
         r = freivalds.residual_twofold(x, outcome, threads) if twofold else freivalds.residual(x, outcome)
-        allowed = bound.of_groups(x, row_norms2, column_norms2, outcome)
+        allowed = bound.of_groups(x, *norms2, outcome)
         largest = max(largest, float(allowed.max()))
         column_ratios = np.maximum(column_ratios, _ratios(np.abs(r), allowed).max(axis=0))
     ratio, ratio_samples = float(column_ratios.max()), float(sample_ratios.max())
@@ -118,25 +137,16 @@ def _judge_float(
         largest_sample_error=float(sampled.max()),
     )
     if value < 1.0:
-        return (
-            value,
-            1.0,
-            True,
-            f"largest error is {value:.2e} of the bound, in {rounds} rounds and {sampled.size} samples",
-        )
+        reason = f"largest error is {value:.2e} of the bound, in {rounds} rounds and {sampled.size} samples"
+        return _Finding(value, 1.0, True, reason, lambda: Watch(outcome, random, bound, *norms2))
     worst = int(np.argmax(sample_ratios))
     where = f"element {_at(samples, worst)}" if ratio < 1.0 else f"column {int(np.argmax(column_ratios))}"
-    return value, 1.0, False, f"C is not A B: {value:.3g} times the error bound in {where}"
+    return _Finding(value, 1.0, False, f"C is not A B: {value:.3g} times the error bound in {where}")
 
 
 def _judge_integer(
-    problem: GemmProblem,
-    outcome: GemmOutcome,
-    rounds: int,
-    random: np.random.Generator,
-    threads: int,
-    ingredients: Ingredients,
-) -> tuple[float, float, bool, str]:
+    problem: GemmProblem, outcome: GemmOutcome, rounds: int, random: np.random.Generator, ingredients: Ingredients
+) -> _Finding:
     samples = take(outcome, random)
     differing = np.flatnonzero(samples.found != samples.exact)
     columns: set[int] = set()
@@ -152,10 +162,11 @@ def _judge_integer(
     about = "no sum can overflow 32 bits" if safe else f"k > {NO_OVERFLOW_K}, where sums may overflow 32 bits; none did"
     value = float(len(columns) + differing.size)
     if value == 0:
-        return value, 0.0, True, f"exact in {rounds} rounds and {samples.rows.size} samples; {about}"
+        reason = f"exact in {rounds} rounds and {samples.rows.size} samples; {about}"
+        return _Finding(value, 0.0, True, reason, lambda: Watch(outcome, random))
     where = f"column {min(columns)}" if columns else f"element {_at(samples, int(differing[0]))}"
     hint = "" if safe else f"; k > {NO_OVERFLOW_K}, so a sum may have overflowed 32 bits"
-    return value, 0.0, False, f"C is not A B: {len(columns)} columns differ, first seen in {where}{hint}"
+    return _Finding(value, 0.0, False, f"C is not A B: {len(columns)} columns differ, first seen in {where}{hint}")
 
 
 def _groups(m: int, limit: int, error: float, size: float) -> int:

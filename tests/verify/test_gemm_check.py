@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flopbench.kernel_api import GemmOutcome, GemmProblem
 from flopbench.verify import freivalds
-from flopbench.verify.gemm import NO_OVERFLOW_K, check
+from flopbench.verify.gemm import NO_OVERFLOW_K, check, examine
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gemm_products import PRECISIONS, from_bf16, multiply, operands, product, to_bf16, to_tf32
@@ -321,3 +321,28 @@ def test_column_ratios_show_the_wrong_column():
     found = check(problem, outcome)
     assert found.ingredients["worst_column"] == 33
     assert "column 33" in found.reason
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_later_repeat_may_differ_by_rounding_and_by_nothing_else(precision):
+    problem, outcome = product(precision)
+    _, watch = examine(problem, outcome)
+    other_order = multiply(precision, outcome.a[:, ::-1], outcome.b[::-1])
+    assert watch.differing_columns(replace(outcome, c=other_order)).size == 0
+    wrong = outcome.c.copy()
+    wrong[7, 33] += 50
+    assert watch.differing_columns(replace(outcome, c=wrong)).tolist() == [33]
+    wrong = outcome.c.copy()
+    wrong[[3, 4]] = wrong[[4, 3]]
+    assert watch.differing_columns(replace(outcome, c=wrong)).size > 70
+    if precision != "int8":
+        wrong = outcome.c.copy()
+        wrong[8:16, 8:24] = np.nan
+        assert watch.differing_columns(replace(outcome, c=wrong)).tolist() == list(range(8, 24))
+
+
+def test_a_failed_check_gives_nothing_to_hold_later_repeats_against():
+    problem, outcome = product("fp32")
+    outcome.c[0, 0] += 1
+    verdict, watch = examine(problem, outcome)
+    assert (verdict.verdict, watch) == ("FAILED", None)
