@@ -1,0 +1,130 @@
+"""One Run of one GEMM kernel: warm up until the rate is steady, repeat until the median is known, check every repeat."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from flopbench import timing
+from flopbench.kernel_api import Comm, GemmProblem, Kernel
+from flopbench.machine.environment import cpu_times, steal_fraction
+from flopbench.machine.source import Source
+from flopbench.measure import Measurement
+from flopbench.progress import Progress
+from flopbench.results import Verification
+from flopbench.verify.gemm import examine
+from flopbench.verify.repeats import Watch
+
+STEADY = 0.03  # the last WARM_RUNS warm-up runs this close together: the rate is steady
+WARM_RUNS = 3
+WARM_RUNS_AT_MOST = 20
+WARM_SHARE = 0.25  # of the budget at most
+INTERVAL = 0.02  # of the median: its 95 % interval may be that wide
+LEAST_MEASURED_S = 0.2  # whatever the interval, so that the repeats span more than one tick of the scheduler
+MOST_REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to stop. `repeats` set: exactly so many. Else until the median is known, or `budget_s` of running is used up."""
+
+    budget_s: float
+    repeats: int | None = None
+    warm_up: bool = True
+
+    def enough(self, times: Sequence[float]) -> bool:
+        """Whether these repeats are all there will be; at least one always is."""
+        if not times:
+            return False
+        if self.repeats is not None:
+            return len(times) >= self.repeats
+        used = sum(times)
+        if len(times) >= MOST_REPEATS or used + statistics.median(times) > self.budget_s:
+            return True
+        interval = timing.median_interval(times)
+        if interval is None or used < LEAST_MEASURED_S:
+            return False
+        return interval[1] - interval[0] <= INTERVAL * statistics.median(times)
+
+    def warm(self, times: Sequence[float]) -> bool:
+        """Whether these warm-up runs will do."""
+        if not self.warm_up:
+            return True
+        if not times:
+            return False
+        if len(times) >= WARM_RUNS_AT_MOST or sum(times) + times[-1] > WARM_SHARE * self.budget_s:
+            return True
+        last = times[-WARM_RUNS:]
+        return len(last) == WARM_RUNS and max(last) - min(last) <= STEADY * min(last)
+
+
+def measure_gemm(
+    seen: Measurement,
+    kernels: Sequence[Kernel],
+    problem: GemmProblem,
+    comm: Comm,
+    rule: Rule,
+    progress: Progress,
+    threads: int = 1,
+    expected_s: float | None = None,
+    now: timing.Clock = timing.clock,
+) -> int:
+    """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
+
+    Several kernels are one kernel with operands in several places (rotation). The first repeat of each is checked in full, later
+    ones against it. Gives the number of warm-up runs.
+    """
+    source = Source.here()
+    warm: list[float] = []
+    with progress.step("warm-up", expected_s):
+        while not rule.warm(warm):
+            kernel = kernels[len(warm) % len(kernels)]
+            kernel.reset()
+            warm.append(timing.timed(kernel.run, comm, now))
+    watches: dict[int, Watch] = {}
+    before = cpu_times(source)
+    while not rule.enough(seen.times_s):
+        turn = len(seen.times_s) % len(kernels)
+        kernel = kernels[turn]
+        kernel.reset()
+        began = timing.utc_now()
+        with progress.step(f"run {len(seen.times_s) + 1}", expected_s):
+            seconds = timing.timed(kernel.run, comm, now)
+        ended = timing.utc_now()
+        with progress.step("check", None):
+            verdict = _judge(kernel, problem, watches, turn, len(seen.times_s) + 1, seen.verification, threads)
+        seen.add(seconds, began, ended, verdict)
+        if verdict.verdict == "FAILED":
+            break
+    seen.steal_fraction = steal_fraction(before, cpu_times(source))
+    return len(warm)
+
+
+def _judge(
+    kernel: Kernel,
+    problem: GemmProblem,
+    watches: dict[int, Watch],
+    turn: int,
+    repeat: int,
+    known: Verification | None,
+    threads: int,
+) -> Verification:
+    """The verdict on the last run of `kernel`: in full the first time, against that one later."""
+    outcome = kernel.outcome()
+    if turn not in watches:
+        verdict, watch = examine(problem, outcome, threads=threads)
+        if watch is not None:
+            watches[turn] = watch
+        return verdict
+    differing = watches[turn].differing_columns(outcome)
+    assert known is not None
+    if differing.size == 0:
+        return known
+    verdict, _ = examine(problem, outcome, threads=threads)
+    if verdict.verdict == "FAILED":
+        return msgspec.structs.replace(verdict, reason=f"repeat {repeat}: {verdict.reason}")
+    reason = f"repeat {repeat} differs from the first by more than rounding, first in column {differing[0]}"
+    return msgspec.structs.replace(verdict, verdict="FAILED", reason=reason)

@@ -1,0 +1,71 @@
+"""The choices of a GEMM sweep, as pure functions: which sizes, how long each may take, how many buffers the operands rotate among."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flopbench.flops import gemm_flops
+from flopbench.machine.model import Machine
+from flopbench.precision import precision
+from flopbench.results import PlanLine
+
+DEFAULT_SECONDS = 90.0
+SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
+PROBE_N = 256
+RUNS_PER_CASE = 6  # what a size costs at least, in runs: a warm-up, three repeats, generating and checking
+PLATEAU = 1.03  # two doublings in a row that gain less than this: larger sizes show nothing new
+SHARE_OF_SMALL = 0.25  # of the time left for a kernel, for a size that is not its last
+MAX_BUFFERS = 16
+
+
+@dataclass(frozen=True)
+class Shape:
+    """m x n x k of one product."""
+
+    m: int
+    n: int
+    k: int
+
+    @property
+    def flops(self) -> float:
+        return gemm_flops(self.m, self.n, self.k)
+
+    def __str__(self) -> str:
+        return str(self.n) if self.m == self.n == self.k else f"{self.m}x{self.n}x{self.k}"
+
+
+def shapes(n: Sequence[int], m: int | None, k: int | None) -> list[Shape]:
+    """The sizes asked for, or the default sweep; m and k are n unless given."""
+    return [Shape(m or size, size, k or size) for size in (n or SIZES)]
+
+
+def fits(shape: Shape, rate: float, left_s: float) -> bool:
+    """Whether a default size can be measured in the time left, at `rate` operations a second."""
+    return RUNS_PER_CASE * shape.flops / rate <= left_s
+
+
+def on_plateau(rates: Sequence[float]) -> bool:
+    """Whether the last two steps of a sweep gained almost nothing."""
+    return len(rates) >= 3 and all(
+        later < PLATEAU * earlier for earlier, later in zip(rates[-3:-1], rates[-2:], strict=True)
+    )
+
+
+def buffers(shape: Shape, precision_name: str, machine: Machine, rotate: bool) -> PlanLine:
+    """Among how many copies of the operands the repeats rotate, so that none finds its own in the last cache level."""
+    if not rotate:
+        return PlanLine(
+            choice="buffers", value="1", reason="operands stay where they are; --rotate changes them each run"
+        )
+    last = max((cache.bytes for cache in machine.cpu.caches if cache.kind != "instruction"), default=0)
+    if last == 0:
+        return PlanLine(choice="buffers", value="2", reason="the size of the caches is not known")
+    item = precision(precision_name).operand_bytes
+    footprint = item * (shape.m * shape.k + shape.k * shape.n) + max(item, 4) * shape.m * shape.n
+    count = min(MAX_BUFFERS, 2 * last // footprint + 1)
+    if count == 1:
+        return PlanLine(choice="buffers", value="1", reason="one set of operands is larger than twice the last cache")
+    return PlanLine(
+        choice="buffers", value=str(count), reason=f"together more than twice the last cache of {last >> 20} MiB"
+    )
