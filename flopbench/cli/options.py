@@ -45,5 +45,21 @@ class Grids(click.ParamType):
         return tuple((int(match[1]), int(match[2])) for match in found if match)
 
 
+class Names(click.ParamType):
+    """Names separated by commas, each once; whoever knows the names says which are unknown."""
+
+    name = "NAME[,NAME..]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        if not all(names):
+            option = param.opts[0] if param else "value"
+            raise BadInput(f"{option} is {value!r}; allowed: names separated by commas")
+        return names
+
+
+NAMES = Names()
 SIZES = Sizes()
 GRIDS = Grids()

@@ -18,16 +18,23 @@ _STYLES = ("-", "--", ":", "-.")
 _WIDTH_INCHES = 8.5
 
 
-def save(charts: Sequence[Bars | Lines], title: str, path: Path) -> None:
-    """Draw `charts` below each other into the file at `path`. Raises BadInput, NotPossible (no matplotlib), CannotWrite."""
+def require(path: Path) -> None:
+    """Raises BadInput for an ending that stands for no format, NotPossible without matplotlib."""
     if path.suffix.lower() not in ENDINGS:
         raise BadInput(f"--plot {path}: the ending must be one of {', '.join(ENDINGS)}")
-    if not charts:
-        raise BadInput("--plot: there is nothing to draw, since no run passed its check")
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise NotPossible(f"--plot needs matplotlib ({error}); install it: pip install 'flopbench[plot]'") from error
+
+
+def save(charts: Sequence[Bars | Lines], title: str, path: Path) -> None:
+    """Draw `charts` below each other into the file at `path`. Raises BadInput, NotPossible (no matplotlib), CannotWrite."""
+    require(path)
+    if not charts:
+        raise BadInput("--plot: there is nothing to draw, since no run passed its check")
+    from matplotlib.figure import Figure
+
     heights = [0.9 + 0.36 * len(chart.bars) if isinstance(chart, Bars) else 4.2 for chart in charts]
     figure = Figure(figsize=(_WIDTH_INCHES, sum(heights) + 0.8), layout="constrained")
     figure.suptitle(title.replace("$", r"\$"), fontsize=12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,17 @@ def markdown(records: Sequence[Record]) -> None:
     from flopbench.report.markdown import to_markdown
 
     sys.stdout.write(to_markdown(assemble(records)))
+
+
+def require_writable(html_file: Path | None, plot_file: Path | None) -> None:
+    """Before minutes of measuring: could these be written at all? Raises BadInput, NotPossible, CannotWrite."""
+    for path in (html_file, plot_file):
+        if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+            raise CannotWrite(f"cannot write {path}: it needs to be a file in a folder that exists and can be written")
+    if plot_file is not None:
+        from flopbench.report.plots import require
+
+        require(plot_file)
 
 
 def files(records: Sequence[Record], html_file: Path | None, plot_file: Path | None) -> list[Path]:

@@ -76,7 +76,9 @@ def test_the_speed_up_is_over_the_best_verified_fp64_rate_of_the_same_size_and_d
 
 
 def test_a_run_that_did_not_pass_has_no_rate_and_its_reason_stands_below():
-    table = rates.gemm_table([gemm_record("fp32", verdict="FAILED")], skipped=[("bf16", "numba", "needs avx512_bf16")])
+    table = rates.gemm_table(
+        [gemm_record("fp32", verdict="FAILED")], skipped=[("bf16", "numba", "-", "needs avx512_bf16")]
+    )
     assert table.rows[0][3:7] == ("-", "-", "-", "-")
     assert table.rows[1] == ("bf16", "numba", "-", "-", "-", "-", "-", "-", "SKIPPED")
     assert table.notes == (
