@@ -80,6 +80,8 @@ class GemmRun:
         shapes = gemm_plan.shapes(self.request.n, self.request.m, self.request.k)
         try:
             rate = self._probe(probe, shapes[0])
+            with self.progress.step(f"{cls.precision}: measure the ceiling", None):
+                self.context.peaks.prepare(probe)
         except NotPossible as error:
             yield skip(str(error))
             return

@@ -40,10 +40,14 @@ class Log:
 
 
 class FakePeaks:
+    def prepare(self, kernel):
+        self.prepared = True
+
     def rpeak(self, kernel):
         return None, "a test has no Rpeak"
 
     def ceiling(self, kernel):
+        assert self.prepared, "the ceiling is measured before the runs"
         return results.Ceiling(flops=2e9, method="invented"), None
 
 
