@@ -1,7 +1,7 @@
 """How far a correctly computed product may be from the exact one. docs/method.md, "The bound of the GEMM check", derives it.
 
-V_ij = sums^2 ||a_i||^2 ||b_j||^2 + start^2 C0_ij^2 + output^2 C_ij^2        variance proxy of the error of one element
-bound = lambda sqrt(V)                                                        lambda: how many of them before we call it wrong
+V_ij = (sums^2 + operands^2) ||a_i||^2 ||b_j||^2 + start^2 C0_ij^2 + output^2 C_ij^2    variance proxy of one element's error
+bound = lambda sqrt(V)                                                                  lambda: how many of them are too many
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Bound:
     """The factors of V, each a multiple of a unit roundoff, and lambda.
 
     sums     rounding while summing, relative to ||a_i|| ||b_j||
+    operands rounding of the operands, if the unit rounds them (TF32), relative to the same
     start    rounding of sums that start from C0 (beta = 1), relative to C0_ij
     output   rounding of the sum to the type of C, relative to C_ij; 0 where C has the accumulator's type
     tail     lambda
@@ -34,17 +35,19 @@ class Bound:
     start: float
     output: float
     tail: float
+    operands: float = 0.0
 
     def of_elements(self, scale: np.ndarray, start: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Bound on single elements, given ||a_i|| ||b_j||, C0_ij and C_ij."""
-        return self.tail * np.sqrt((self.sums * scale) ** 2 + (self.start * start) ** 2 + (self.output * found) ** 2)
+        products = math.hypot(self.sums, self.operands) * scale
+        return self.tail * np.sqrt(products**2 + (self.start * start) ** 2 + (self.output * found) ** 2)
 
     def of_groups(
         self, weights: np.ndarray, row_norms2: np.ndarray, column_norms2: np.ndarray, outcome: GemmOutcome
     ) -> np.ndarray:
         """Bound on weights @ (C - A B), shape (groups, n), given the squared norms of A's rows and B's columns."""
         squares = weights**2
-        variance = self.sums**2 * np.outer(squares @ row_norms2, column_norms2)
+        variance = (self.sums**2 + self.operands**2) * np.outer(squares @ row_norms2, column_norms2)
         for factor, matrix in ((self.start, outcome.c0), (self.output, outcome.c)):
             if factor and matrix is not None:
                 for block in row_blocks(*matrix.shape):
@@ -73,6 +76,7 @@ def bound_of(problem: GemmProblem, outcome: GemmOutcome, samples: Samples, tests
         sums=sums,
         start=u * math.sqrt(problem.k + 1.0),
         output=output if output > u else 0.0,
+        operands=operands,
         tail=math.sqrt(
             2.0 * math.log(2.0 * tests / FALSE_ALARM)
         ),  # Hoeffding: each exceeds it with 2 exp(-lambda^2 / 2)

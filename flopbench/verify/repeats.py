@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from flopbench.kernel_api import GemmOutcome
@@ -12,7 +14,8 @@ from flopbench.verify.bound import Bound
 class Watch:
     """Weighted sums of C's columns, with weights that no kernel knows, of the repeat that passed the full check.
 
-    For floats two correct products may differ by rounding, twice the bound at most; for integers (no bound) not at all.
+    For floats two correct products may differ by the rounding of their sums, twice the bound at most; operands are rounded alike in both.
+    Integers (no bound) may not differ at all.
     """
 
     def __init__(
@@ -28,7 +31,9 @@ class Watch:
             self._weights = freivalds.integer_weights(outcome.c.shape[0], random)
         else:
             self._weights = freivalds.weights(outcome.c.shape[0], 1, 0, random)
-            self._allowed = 2.0 * bound.of_groups(self._weights, row_norms2, column_norms2, outcome)
+            self._allowed = 2.0 * replace(bound, operands=0.0).of_groups(
+                self._weights, row_norms2, column_norms2, outcome
+            )
         self._expected = self._sums(outcome)
 
     def differing_columns(self, outcome: GemmOutcome) -> np.ndarray:

@@ -326,15 +326,15 @@ def test_column_ratios_show_the_wrong_column():
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_later_repeat_may_differ_by_rounding_and_by_nothing_else(precision):
     problem, outcome = product(precision)
-    _, watch = examine(problem, outcome)
+    _, watch = examine(problem, outcome, seed=3)
     other_order = multiply(precision, outcome.a[:, ::-1], outcome.b[::-1])
     assert watch.differing_columns(replace(outcome, c=other_order)).size == 0
     wrong = outcome.c.copy()
-    wrong[7, 33] += 50
+    wrong[7, 33] += 1
     assert watch.differing_columns(replace(outcome, c=wrong)).tolist() == [33]
     wrong = outcome.c.copy()
     wrong[[3, 4]] = wrong[[4, 3]]
-    assert watch.differing_columns(replace(outcome, c=wrong)).size > 10
+    assert watch.differing_columns(replace(outcome, c=wrong)).size > 60
     if precision != "int8":
         wrong = outcome.c.copy()
         wrong[8:16, 8:24] = np.nan
