@@ -67,17 +67,14 @@ def bound_of(problem: GemmProblem, outcome: GemmOutcome, samples: Samples, tests
     sums = u * growth
     if kind.name != "fp64":  # the check itself rounds, in float64; in FP64 it is twofold
         sums += (problem.k + problem.m) * ACCUMULATOR_ROUNDOFF["float64"]
-    if (
-        kind.name == "tf32"
-    ):  # operands come as FP32 and lose 13 bits, cut off at worst: two errors of up to 2 u a product
-        sums = math.hypot(sums, math.sqrt(8.0) * kind.unit_roundoff * min(1.0, 2.0 * float(samples.products.max())))
+    operands = 0.0
+    if kind.name == "tf32":  # operands come as FP32 and lose 13 bits, cut off at worst: two errors of up to 2 u each
+        operands = math.sqrt(8.0) * kind.unit_roundoff * min(1.0, 2.0 * float(samples.products.max()))
     output = _OUTPUT_ROUNDOFF[outcome.c.dtype.name]
     return Bound(
         sums=sums,
         start=u * math.sqrt(problem.k + 1.0),
         output=output if output > u else 0.0,
         operands=operands,
-        tail=math.sqrt(
-            2.0 * math.log(2.0 * tests / FALSE_ALARM)
-        ),  # Hoeffding: each exceeds it with 2 exp(-lambda^2 / 2)
+        tail=math.sqrt(2.0 * math.log(2.0 * tests / FALSE_ALARM)),  # Hoeffding: 2 exp(-lambda^2 / 2) each
     )
