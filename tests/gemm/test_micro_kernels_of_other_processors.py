@@ -22,7 +22,7 @@ SPECIAL = [row for row in microkernels.TABLE if not row.portable]
 CODE = {row.label: codegen.compile_here(row.module(Model()), "native") for row in SPECIAL}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(SPECIAL, threads=st.just(1)))
 def test_any_shape_and_layout_gives_the_product(case):
     case.compute(CODE[case.row.label])

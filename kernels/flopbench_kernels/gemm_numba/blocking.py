@@ -29,11 +29,13 @@ _LARGEST = Caches(l1=128 << 10, l2=4 << 20, l3=1 << 30)
 
 @dataclass(frozen=True)
 class Fill:
-    """Fractions of each cache that a block may take."""
+    """How much of each cache a block may take, and how large a job may be."""
 
-    l1_panels: float = 0.9  # a panel of A and one of B, over k_c
+    l1_panels: float = 0.9  # a panel of A and one of B over k_c; the rest is for the tile of C
     l2_block: float = 0.5  # the block of A; the rest is for panels of B and tiles of C passing through
-    l3_block: float = 0.5  # what is packed of B for one job; the rest is for the packing of the next block of k
+    l3_block: float = 0.5  # the block of B of one job; the rest is for the packing of the next block of k
+    columns: int = 512  # of one job, so that the last one of a phase delays the team by less than a hundredth of it
+    jobs_per_thread: int = 4  # at least, as long as jobs can be cut
 
 
 _FILL = Fill()
@@ -57,18 +59,24 @@ def caches_of(machine: Any) -> Caches:
     return Caches(sizes.get(1, SMALLEST.l1), sizes.get(2, SMALLEST.l2), sizes.get(3, SMALLEST.l3))
 
 
-def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int) -> Blocking:
-    """Block sizes for an m x n x k product."""
+def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int, threads: int) -> Blocking:
+    """Block sizes for an m x n x k product by `threads` threads."""
     per_k = row.m_r * row.a_bytes + row.n_r * row.b_bytes
     k_c = _share(k, int(caches.l1 * _FILL.l1_panels / per_k), row.granule)
     m_c = _share(m, int(caches.l2 * _FILL.l2_block / (k_c * row.a_bytes)), row.m_r)
-    n_c = _share(n, min(512, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
+    n_c = _share(n, min(_FILL.columns, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
+    wanted = threads * _FILL.jobs_per_thread if threads > 1 else 1
+    while -(-m // m_c) * -(-n // n_c) < wanted and (m_c > row.m_r or n_c > row.n_r):
+        if n_c // row.n_r > m_c // row.m_r:
+            n_c = _share(n, n_c // 2, row.n_r)
+        else:
+            m_c = _share(m, m_c // 2, row.m_r)
     return Blocking(m_c, n_c, k_c)
 
 
 def largest(row: MicroKernel, k: int) -> Blocking:
     """Blocks that no cache of today exceeds: an upper bound for what the workspace takes."""
-    return choose(row, _LARGEST, 1, 1, k)
+    return choose(row, _LARGEST, 1, 1, k, 1)
 
 
 def _share(total: int, most: int, unit: int) -> int:

@@ -51,8 +51,7 @@ class GemmNumba(Kernel):
         self._a, self._b = operands(problem)
         self._c = aligned_empty((problem.m, problem.n), self.result)
         self._c0 = initial_c(problem, self.result)
-        caches = blocking.caches_of(machine)
-        block = blocking.choose(row, caches, problem.m, problem.n, problem.k)
+        block = blocking.choose(row, blocking.caches_of(machine), problem.m, problem.n, problem.k, threads)
         self._passed_over = self._better_than(row, machine)
         self._product = Product(row, block, self._a, self._b, self._c, threads, problem.beta)
 
