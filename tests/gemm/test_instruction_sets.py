@@ -8,8 +8,9 @@ import pytest
 from flopbench_kernels.gemm_numba import isa, microkernels
 
 from flopbench import registry
-from flopbench.errors import UnknownName
-from flopbench.kernel_api import Settings
+from flopbench.comm import SelfComm
+from flopbench.errors import NotPossible, UnknownName
+from flopbench.kernel_api import GemmProblem, Settings
 from flopbench.machine.detect import detect
 
 ALL = sorted({flag for flags in isa.NEEDS.values() for flag in flags})
@@ -76,6 +77,13 @@ def test_the_user_sets_the_most_that_may_be_used(name, cap, expected, permitted)
 def test_what_is_asked_for_and_lacking_is_a_reason(name, cap, reason):
     kernel = registry.load(name)(Settings(isa=cap))
     assert kernel.why_not(machine_with(["avx2", "fma", "f16c"])) == reason
+
+
+def test_a_kernel_that_cannot_run_refuses_to_be_set_up():
+    kernel = registry.load("gemm_fp16_numba_acc16")()
+    with pytest.raises(NotPossible, match="gemm_fp16_numba_acc16 is not possible here: needs avx512f"):
+        kernel.setup(GemmProblem(4, 4, 4, "fp16"), SelfComm(), machine_with(["avx2", "fma", "f16c"]))
+    assert kernel.describe() == {}
 
 
 def test_tiles_that_the_kernel_refuses_are_not_used_and_the_reason_is_kept(refused):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flopbench.errors import BadInput
+from flopbench.errors import BadInput, NotPossible
 from flopbench.kernel_api import Comm, GemmOutcome, GemmProblem, Kernel, Settings
 from flopbench_kernels.gemm_numba import blocking, isa, microkernels
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
@@ -46,7 +46,8 @@ class GemmNumba(Kernel):
 
     def setup(self, problem: GemmProblem, comm: Comm, machine: Any) -> None:
         row = self._row(machine)
-        assert row is not None, "why_not is asked before setup"
+        if row is None:
+            raise NotPossible(f"{self.name} is not possible here: {self.why_not(machine)}")
         threads = self.settings.threads or machine.limits.usable_cores
         self._a, self._b = operands(problem)
         self._c = aligned_empty((problem.m, problem.n), self.result)
