@@ -59,6 +59,18 @@ class BlasLibrary:
                     continue
         return None
 
+    def three_times_five(self) -> float | None:
+        """A product of 1 x 1 matrices, None if there is only a Fortran interface. Libraries load the rest of themselves at their first call."""
+        found = self.routine("cblas_dgemm")
+        if found is None:
+            return None
+        x, y, z = (ctypes.c_double(value) for value in (3.0, 5.0, 0.0))
+        one, real = ctypes.c_int64(1), ctypes.c_double
+        order = (ctypes.c_int(102), ctypes.c_int(111), ctypes.c_int(111), one, one, one)
+        found[1].restype = None
+        found[1](*order, real(1.0), ctypes.byref(x), one, ctypes.byref(y), one, real(0.0), ctypes.byref(z), one)
+        return z.value
+
 
 def named(option: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
     """What the user names, and where: `--blas`, else the environment variable; None if neither."""
@@ -111,14 +123,9 @@ def try_out(path: str) -> None:
         sys.exit(f"cannot be loaded ({error})")
     if library.routine("cblas_dgemm", "dgemm_") is None:
         sys.exit(f"{path} exports neither cblas_dgemm nor dgemm_")
-    found = library.routine("cblas_dgemm")
-    if found is not None:
-        x, y, z = (ctypes.c_double(value) for value in (3.0, 5.0, 0.0))
-        one, real = ctypes.c_int64(1), ctypes.c_double
-        order = (ctypes.c_int(102), ctypes.c_int(111), ctypes.c_int(111), one, one, one)
-        found[1](*order, real(1.0), ctypes.byref(x), one, ctypes.byref(y), one, real(0.0), ctypes.byref(z), one)
-        if z.value != 15.0:
-            sys.exit(f"{found[0]} says that 3 x 5 is {z.value}")
+    product = library.three_times_five()
+    if product not in (None, 15.0):
+        sys.exit(f"{path} says that 3 x 5 is {product}")
 
 
 def _candidates(name: str) -> Iterator[Path]:

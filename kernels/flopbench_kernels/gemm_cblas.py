@@ -59,6 +59,7 @@ class GemmCblas(Kernel):
         self._c = aligned_empty((problem.m, problem.n), self.result)
         self._c0 = initial_c(problem, self.result)
         self._call = self._bind(problem)
+        self._library.three_times_five()  # so that the threads which are to be limited are there
         self._limit = threadpool_limits(limits=self.settings.threads)
 
     def reset(self) -> None:

@@ -51,6 +51,22 @@ def test_every_fp16_value_keeps_its_value_when_packed(row):
     assert np.array_equal(c, patterns.astype(np.float32), equal_nan=True)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_many_small_jobs_on_more_threads_than_cores_stay_in_order(threads):
+    """Every run of one Product, with a hundred blocks of k that each visit every part of C, gives the same exact integers."""
+    row = microkernels.least("int8", "int32")
+    rng = np.random.default_rng(3)
+    a = rng.integers(-128, 128, (40, 200), dtype=np.int8)
+    b = rng.integers(-128, 128, (200, 50), dtype=np.int8)
+    c = np.empty((40, 50), dtype=np.int32)
+    product = Product(row, Blocking(row.m_r, row.n_r, row.granule), a, b, c, threads)
+    for _ in range(20):
+        c.fill(-1)
+        product.run()
+        assert np.array_equal(c, a.astype(np.int64) @ b.astype(np.int64))
+    product.close()
+
+
 def test_what_lies_around_c_is_left_alone():
     row = microkernels.least("fp64", "float64")
     frame = np.full((20, 30), 7.0)

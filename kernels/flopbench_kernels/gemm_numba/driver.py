@@ -1,8 +1,13 @@
 """The loops around the micro-kernel, compiled by Numba and run by every thread of the team without the GIL.
 
-The product is cut along k into blocks of k_c. Phase p multiplies block p - 1 and packs block p into the other half of the workspace;
-between phases stands a barrier. Inside a phase the threads draw jobs from a counter, so that a thread which is held up delays nobody
-for longer than one job.
+The product is cut along k into blocks of k_c. Packing a group of panels is a job, multiplying a block of A by one of B is a job, and the
+threads draw jobs from one counter, in this order: pack block 0; then for each block: half of its products, the packing of the next
+block into the other half of the workspace, the other half of its products. There is no barrier. A job waits for what it needs:
+
+    a product          that its block is packed, and that the same part of C has received the block before
+    packing block q    that the products of block q - 2, which lay in the same half, are finished
+
+All of these were drawn earlier, so that the earliest unfinished job never waits, and in this order hardly any other does.
 """
 
 from __future__ import annotations
@@ -58,14 +63,14 @@ class Plan(NamedTuple):
     finish_a: int  # called for each packed panel of A, 0 if there is nothing to do
     enter: int  # called by each thread before and after, 0 if there is nothing to do
     leave: int
-    threads: int
 
 
 #: Panels packed by one job, and k packed of a panel at a time where its rows are neighbours in memory (then whole lines are used up).
 PANELS_PER_JOB = 16
 K_AT_ONCE = 32
-#: Layout of the counters that threads share: one cache line each, in units of 8 bytes.
-ABORT, ARRIVED, FIRST_JOB, LINE = 0, 8, 16, 8
+#: Layout of what threads share, in units of 8 bytes: a flag and counters on cache lines of their own.
+LINE = 8
+ABORT, NEXT_JOB, COUNTERS = 0, LINE, 2 * LINE
 
 
 @intrinsic
@@ -121,12 +126,16 @@ def fetch(typing_context, address):
     return types.int64(types.int64), code
 
 
+def shared_size(blocks: int, products: int) -> int:
+    """How many 8-byte integers the threads share: for each block, panels packed and products done; for each part of C, blocks received."""
+    return COUNTERS + 2 * LINE * blocks + products
+
+
 @jit
-def barrier(shared, goal, yield_cpu):
-    """Wait until `goal` arrivals were counted, or the team gives up. Spins first, then lets others have the processor."""
-    fetch_add(shared + 8 * ARRIVED)
+def wait(counter, goal, shared, yield_cpu):
+    """Wait until `counter` has reached `goal`, or the team gives up. Spins first, then lets others have the processor."""
     spins = 0
-    while fetch(shared + 8 * ARRIVED) < goal and fetch(shared + 8 * ABORT) == 0:
+    while fetch(counter) < goal and fetch(shared + 8 * ABORT) == 0:
         spins += 1
         if spins > 1000:
             call0(yield_cpu)
@@ -190,26 +199,46 @@ def multiply_job(p, job, block, half, tile):
 
 
 @jit
+def jobs_of(p):
+    """Packing jobs for A and for both operands, and products, of one block of k."""
+    a_jobs = ((p.m + p.m_r - 1) // p.m_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
+    b_jobs = ((p.n + p.n_r - 1) // p.n_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
+    return a_jobs, a_jobs + b_jobs, ((p.m + p.m_c - 1) // p.m_c) * ((p.n + p.n_c - 1) // p.n_c)
+
+
+@jit
 def work(p, shared, thread, yield_cpu):
     """One thread's part of the product."""
     blocks = (p.k + p.k_c - 1) // p.k_c
-    a_jobs = ((p.m + p.m_r - 1) // p.m_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
-    b_jobs = ((p.n + p.n_r - 1) // p.n_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
-    products = ((p.m + p.m_c - 1) // p.m_c) * ((p.n + p.n_c - 1) // p.n_c)
+    a_jobs, packs, products = jobs_of(p)
+    packed = shared + 8 * COUNTERS  # of block q: at packed + q * line
+    multiplied = packed + 8 * LINE * blocks
+    received = multiplied + 8 * LINE * blocks  # by part t of C: at received + t * 8
+    line = 8 * LINE
     tile = p.scratch + thread * p.scratch_step
     if p.enter != 0:
         call0(p.enter)
-    for phase in range(blocks + 1):
-        packs = a_jobs + b_jobs if phase < blocks else 0
-        jobs = packs + (products if phase > 0 else 0)
-        counter = shared + 8 * (FIRST_JOB + LINE * phase)
-        job = fetch_add(counter)
-        while job < jobs and fetch(shared + 8 * ABORT) == 0:
-            if job < packs:
-                pack_job(p, job, a_jobs, phase, phase % 2)
-            else:
-                multiply_job(p, job - packs, phase - 1, (phase - 1) % 2, tile)
-            job = fetch_add(counter)
-        barrier(shared, (phase + 1) * p.threads, yield_cpu)
+    job = fetch_add(shared + 8 * NEXT_JOB)
+    while job < blocks * (packs + products) and fetch(shared + 8 * ABORT) == 0:
+        block = (job - packs) // (packs + products)  # -1: the packing that comes before all products
+        index = (job - packs) % (packs + products) if block >= 0 else job
+        start = products // 2  # where the packing of the next block stands among the products of this one
+        if block < 0:
+            start = 0
+        elif block == blocks - 1:
+            start = products
+        if start <= index < start + packs:
+            if block > 0:
+                wait(multiplied + (block - 1) * line, products, shared, yield_cpu)
+            pack_job(p, index - start, a_jobs, block + 1, (block + 1) % 2)
+            fetch_add(packed + (block + 1) * line)
+        else:
+            part = index if index < start else index - packs
+            wait(packed + block * line, packs, shared, yield_cpu)
+            wait(received + part * 8, block, shared, yield_cpu)
+            multiply_job(p, part, block, block % 2, tile)
+            fetch_add(received + part * 8)
+            fetch_add(multiplied + block * line)
+        job = fetch_add(shared + 8 * NEXT_JOB)
     if p.leave != 0:
         call0(p.leave)

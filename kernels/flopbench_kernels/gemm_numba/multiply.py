@@ -71,8 +71,8 @@ class Product:
         a_packed, b_packed = aligned(2 * a_half), aligned(2 * b_half)
         scratch_step = _whole_lines(row.m_r * row.n_r * row.c_bytes)
         scratch = aligned(self.threads * scratch_step)
-        phases = -(-k // block.k_c) + 1
-        self._shared = np.zeros(driver.FIRST_JOB + driver.LINE * (phases + 1), dtype=np.int64)
+        products = -(-m // block.m_c) * -(-n // block.n_c)
+        self._shared = np.zeros(driver.shared_size(-(-k // block.k_c), products), dtype=np.int64)
         self._keep = [code, a_packed, b_packed, scratch]
         self._yield = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value
         self.plan = driver.Plan(
@@ -115,7 +115,6 @@ class Product:
             finish_a=code.addresses.get("finish_a", 0),
             enter=code.addresses.get("enter", 0),
             leave=code.addresses.get("leave", 0),
-            threads=self.threads,
         )
         self.code_origin = prepare(driver.work, self.plan, 0, 0, 0)
         self._pool = ThreadPoolExecutor(self.threads - 1, "gemm") if self.threads > 1 else None
@@ -132,7 +131,7 @@ class Product:
             for other in others:
                 other.result()
         except BaseException:
-            self._shared[driver.ABORT] = 1  # nobody waits at a barrier for a thread that will not come
+            self._shared[driver.ABORT] = 1  # nobody waits for a thread that will not come
             raise
 
     def close(self) -> None:
