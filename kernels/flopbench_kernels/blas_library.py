@@ -60,7 +60,7 @@ class BlasLibrary:
         return None
 
     def three_times_five(self) -> float | None:
-        """A product of 1 x 1 matrices, None if there is only a Fortran interface. Libraries load the rest of themselves at their first call."""
+        """A product of 1 x 1 matrices; None if there is no C interface. Many libraries load their threads at the first call."""
         found = self.routine("cblas_dgemm")
         if found is None:
             return None
