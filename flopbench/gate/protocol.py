@@ -62,7 +62,9 @@ def _batch(units: Mapping[str, str], measure: Measure, rules: Rules) -> dict[str
         sure = holm({name: batch.p for name, batch in found.items()}, 1 - rules.level)
         verdicts = {name: _unless_by_chance(found[name], name in sure) for name in units}
         still_open = [n for n, v in verdicts.items() if v.exit_code == EXIT_INCONCLUSIVE]
-        if not still_open or len(new) < look - measured:
+        if len(new) < look - measured:
+            return verdicts | {name: _ended_early(verdicts[name], len(pairs[name]), look) for name in still_open}
+        if not still_open:
             break
         measured = look
     return verdicts
@@ -74,7 +76,7 @@ def _look(name: str, unit: str, pairs: list[Pair], rules: Rules) -> _Batch:
         reason = "wrong results have no rate"
         return _Batch(MetricVerdict(name, unit, None, None, None, 0, [], "inconclusive", reason, failures), 1.0)
     if not pairs:
-        reason = "the time budget ended before the first pair"
+        reason = "no pair was measured"
         return _Batch(MetricVerdict(name, unit, None, None, None, 0, [], "inconclusive", reason), 1.0)
     reasons = [pair.why_drop(rules.limits) for pair in pairs]
     clean = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
@@ -90,6 +92,10 @@ def _look(name: str, unit: str, pairs: list[Pair], rules: Rules) -> _Batch:
         p = p_not_below(xs, math.log1p(-rules.threshold))
     medians = [median(rates[side]) if xs else None for side in (BASE, HEAD)]
     return _Batch(MetricVerdict(name, unit, *medians, interval, len(xs), dropped, word, reason), p)
+
+
+def _ended_early(verdict: MetricVerdict, measured: int, wanted: int) -> MetricVerdict:
+    return replace(verdict, reason=f"{verdict.reason}; ended early, after {measured} of {wanted} pairs")
 
 
 def _unless_by_chance(batch: _Batch, sure: bool) -> MetricVerdict:

@@ -64,6 +64,12 @@ def test_runs_whose_ceiling_moved_are_put_aside():
     assert found.word == "slower" and found.n == 9 and "pair 1: the measured ceiling moved by 20.0%" in found.dropped
 
 
+def test_what_is_left_when_more_than_a_third_is_put_aside_says_nothing():
+    head = series(0.8, 6, start=2, ceiling=60e9) + series(0.8, 4, start=26, ceiling=50e9)
+    found = verdict(series(1.0, ceiling=60e9), head)
+    assert (found.word, found.n, len(found.dropped)) == ("contaminated", 6, 4)
+
+
 @pytest.mark.parametrize("alternate", [True, False])
 def test_a_ceiling_that_moved_in_most_runs_is_contamination(alternate):
     base = series(1.0, ceiling=60e9)

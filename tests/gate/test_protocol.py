@@ -172,6 +172,7 @@ def test_a_budget_that_ends_early_leaves_a_verdict_on_what_there_is():
     measure = Scripted(noisy(1.0, 4))
     verdict = one(measure)
     assert verdict.word == "inconclusive" and "too few" in verdict.reason
+    assert "ended early, after 4 of 10 pairs" in verdict.reason
     assert len(measure.asked) == 1
 
 
