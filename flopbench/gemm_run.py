@@ -12,6 +12,7 @@ from flopbench.gemm_measure import Rule, measure_gemm
 from flopbench.gemm_plan import Shape
 from flopbench.kernel_api import GemmProblem, Kernel, Settings
 from flopbench.measure import Measurement, measure_interruptibly
+from flopbench.precision import precision
 from flopbench.progress import Progress
 from flopbench.record import Context, build
 from flopbench.results import PlanLine, Record
@@ -46,6 +47,7 @@ class Skipped:
     kernel: str
     reason: str
     n: str | None = None
+    accumulator: str = "-"
 
 
 @dataclass
@@ -209,4 +211,6 @@ def _known(times: Sequence[float]) -> bool:
 
 
 def _skipper(cls: type[Kernel]) -> Callable[..., Skipped]:
-    return lambda reason, n=None: Skipped(cls.precision, cls.backend, cls.name, reason, n)
+    return lambda reason, n=None: Skipped(
+        cls.precision, cls.backend, cls.name, reason, n, cls.accumulator or precision(cls.precision).accumulator
+    )

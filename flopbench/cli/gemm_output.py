@@ -53,7 +53,7 @@ class Table(_Output):
 
         from flopbench.report.terminal import print_table
 
-        rows = [(s.precision, s.backend, s.n or "-", s.reason) for s in self._skipped]
+        rows = [(s.precision, s.backend, s.n or "-", s.accumulator, s.reason) for s in self._skipped]
         table = gemm_table(self._records, rows)
         console = Console()
         print_table(table, console)

@@ -73,19 +73,21 @@ def speed_up(record: Record, records: Sequence[Record]) -> float | None:
     return record.rmax_flops / max(base) if base and record.rmax_flops else None
 
 
-def gemm_table(records: Sequence[Record], skipped: Sequence[tuple[str, str, str, str]] = ()) -> Table:
-    """One row a record. `skipped` are (precision, backend, size, reason) that could not run; they are rows too."""
+def gemm_table(records: Sequence[Record], skipped: Sequence[tuple[str, str, str, str, str]] = ()) -> Table:
+    """One row a record. `skipped` are (precision, backend, size, sums, reason) that could not run; they are rows too."""
     rows = [_gemm_row(record, records) for record in sorted(records, key=gemm_order)]
-    rows += [(precision, backend, size, "-", "-", "-", "-", "-", "SKIPPED") for precision, backend, size, _ in skipped]
+    rows += [(*what[:3], "-", "-", "-", "-", _SHORT.get(what[3], what[3]), "SKIPPED") for what in skipped]
     notes = [*reasons(records), *_why_skipped(skipped)]
     return Table("GEMM", GEMM_COLUMNS, tuple(rows), tuple(notes))
 
 
-def _why_skipped(skipped: Sequence[tuple[str, str, str, str]]) -> list[str]:
+def _why_skipped(skipped: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
     """One line a reason, with all that it holds for."""
     by_reason: dict[str, list[str]] = {}
-    for precision, backend, size, reason in skipped:
+    for precision, backend, size, sums, reason in skipped:
         name = precision if backend == "-" else f"{precision} {backend}"
+        if precision in PRECISIONS and sums not in ("-", PRECISIONS[precision].accumulator):
+            name += f" ({_SHORT.get(sums, sums)} sums)"
         by_reason.setdefault(reason, []).append(name if size == "-" else f"{name} n = {size}")
     return [f"{', '.join(names)}: SKIPPED: {reason}" for reason, names in by_reason.items()]
 

@@ -77,10 +77,10 @@ def test_the_speed_up_is_over_the_best_verified_fp64_rate_of_the_same_size_and_d
 
 def test_a_run_that_did_not_pass_has_no_rate_and_its_reason_stands_below():
     table = rates.gemm_table(
-        [gemm_record("fp32", verdict="FAILED")], skipped=[("bf16", "numba", "-", "needs avx512_bf16")]
+        [gemm_record("fp32", verdict="FAILED")], skipped=[("bf16", "numba", "-", "float32", "needs avx512_bf16")]
     )
     assert table.rows[0][3:7] == ("-", "-", "-", "-")
-    assert table.rows[1] == ("bf16", "numba", "-", "-", "-", "-", "-", "-", "SKIPPED")
+    assert table.rows[1] == ("bf16", "numba", "-", "-", "-", "-", "-", "fp32", "SKIPPED")
     assert table.notes == (
         "gemm_fp32_numpy n = 4096: FAILED: 3 times the error bound in column 7",
         "bf16 numba: SKIPPED: needs avx512_bf16",
