@@ -64,8 +64,9 @@ def scatter(dots: Sequence[Dot], x: Axis, y: Axis, label: str, diagonal: bool = 
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">']
     for value, text in x.ticks:
         px = _x(x.at(value))
+        anchor = "end" if px > WIDTH - _RIGHT - 18 else "middle"
         parts.append(f'<line class="axis" x1="{px:.1f}" x2="{px:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 12}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(text)}</text>')
     for value, text in y.ticks:
         py = _y(y.at(value))
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')

@@ -105,10 +105,12 @@ class Entering:
         found = self.connection.execute(query).scalar()
         if found is not None:
             return int(found)
+        if self.connection.dialect.name == "sqlite":  # the transaction holds the write lock: nobody came in between
+            return _inserted(self.connection, table, columns)
         try:
             with self.connection.begin_nested():
                 return _inserted(self.connection, table, columns)
-        except IntegrityError:  # another process on PostgreSQL entered it between the two statements
+        except IntegrityError:  # another process entered it between the two statements
             return int(self.connection.execute(query).scalar_one())
 
     def _current(self, table: Table, column: Any, identity: int) -> dict[str, Any] | None:

@@ -43,7 +43,7 @@ def say(key: str, **values: Any) -> str:
 def render(rows: list[MachineRow], published: list[SectorTable], now: datetime | None = None) -> str:
     """The whole page. `now` in UTC."""
     sums = summary.by(rows, "sector")
-    script, style = _data("page.js"), _data("page.css")
+    script, style = _data("page.js"), _data("page.css") + _phone_labels()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     date = (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M")
@@ -193,15 +193,29 @@ def _figure(name: str, svg: str) -> str:
     return f"<figure><h2>{say(name)}</h2>{svg}{note}</figure>"
 
 
+#: Columns of the list of machines, and whether they are numbers.
+_COLUMNS = [
+    ("rank", True), ("machine", False), ("organisation", False), ("sector", False), ("cores", True), ("rmax", True),
+    ("rpeak", True), ("of_rpeak", True), ("power", True), ("gflops_per_watt", True), ("year", True), ("standing", False),
+]  # fmt: skip
+
+
+def _phone_labels() -> str:
+    """On a phone a row is a card: each cell carries its column's name, in the language that is shown."""
+    rules = []
+    for place, (name, _) in enumerate(_COLUMNS, start=1):
+        for language, text in zip(("en", "zh"), _texts()[name], strict=True):
+            rules.append(
+                f'html[data-language="{language}"] .list td:nth-child({place})::before {{ content: "{text}"; }}'
+            )
+    return "@media (max-width: 44rem) {" + " ".join(rules) + "}"
+
+
 def _machines(rows: list[MachineRow], ranked: int) -> str:
-    columns = [
-        ("rank", True), ("machine", False), ("organisation", False), ("sector", False), ("cores", True), ("rmax", True),
-        ("rpeak", True), ("of_rpeak", True), ("power", True), ("gflops_per_watt", True), ("year", True), ("standing", False),
-    ]  # fmt: skip
     head = "".join(
         f'<th scope="col"{" class=n" if number else ""}{" aria-sort=ascending" if name == "rank" else ""}>'
         f'<button type="button">{say(name)}</button></th>'
-        for name, number in columns
+        for name, number in _COLUMNS
     )
     body = "".join(_row(place if place <= ranked else None, row) for place, row in enumerate(rows, start=1))
     tools = (
@@ -210,7 +224,7 @@ def _machines(rows: list[MachineRow], ranked: int) -> str:
     )
     return (
         f'<section class="machines"><h2>{say("table")}</h2><p class="soft">{say("standing_note")}</p>{tools}'
-        f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></section>'
+        f'<div class="wide"><table class="list"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
     )
 
 
@@ -220,27 +234,26 @@ def _row(place: int | None, row: MachineRow) -> str:
     tags = [f'<span class="tag{" v" if standing == "verified" else ""}">{say(standing)}</span>']
     if row.status != "running":
         tags.append(f'<span class="tag">{say(row.status)}</span>')
-    cells: Iterable[tuple[str, str, str, Any]] = [
-        ("rank", "n", f"{place}" if place else "", place or 10**9),
-        ("machine", "w name", escape(row.name), row.name),
-        ("organisation", "w", escape(row.organisation), row.organisation),
-        ("sector", "", _sector(row.sector) if row.sector else "", row.sector or ""),
-        ("cores", "n", f"{row.facts['cores']:,}" if row.facts["cores"] else "", row.facts["cores"]),
-        ("rmax", "n", rate(row.rmax) if row.rmax else "", row.rmax),
-        ("rpeak", "n", rate(row.rpeak) if row.rpeak else "", row.rpeak),
-        ("of_rpeak", "n", percent(row.of_rpeak) if row.of_rpeak else "", row.of_rpeak),
-        ("power", "n", f"{power / 1e3:,.4g} kW" if power else "", power),
-        ("gflops_per_watt", "n", f"{row.flops_per_watt / 1e9:.3f}" if row.flops_per_watt else "", row.flops_per_watt),
-        ("year", "n", str(row.year or ""), row.year),
-        ("standing", "", " ".join(tags), standing),
+    cells: Iterable[tuple[str, str, Any]] = [
+        ("n", f"{place}" if place else "", place or 10**9),
+        ("w name", escape(row.name), row.name),
+        ("w", escape(row.organisation), row.organisation),
+        ("", _sector(row.sector) if row.sector else "", row.sector or ""),
+        ("n", f"{row.facts['cores']:,}" if row.facts["cores"] else "", row.facts["cores"]),
+        ("n", rate(row.rmax) if row.rmax else "", row.rmax),
+        ("n", rate(row.rpeak) if row.rpeak else "", row.rpeak),
+        ("n", percent(row.of_rpeak) if row.of_rpeak else "", row.of_rpeak),
+        ("n", f"{power / 1e3:,.4g} kW" if power else "", power),
+        ("n", f"{row.flops_per_watt / 1e9:.3f}" if row.flops_per_watt else "", row.flops_per_watt),
+        ("n", str(row.year or ""), row.year),
+        ("", " ".join(tags), standing),
     ]
     return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"
 
 
-def _cell(name: str, kind: str, shown: str, sort: Any) -> str:
-    english, chinese = (escape(text) for text in _texts()[name])
+def _cell(kind: str, shown: str, sort: Any) -> str:
     value = escape("" if sort is None else str(sort))
-    return f'<td class="{kind}" data-en="{english}" data-zh="{chinese}" data-sort="{value}">{shown}</td>'
+    return f'<td class="{kind}" data-sort="{value}">{shown}</td>'
 
 
 def _sector(name: str) -> str:

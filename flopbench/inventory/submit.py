@@ -14,10 +14,13 @@ from sqlalchemy.exc import IntegrityError
 from flopbench.errors import BadInput
 from flopbench.inventory import checks, schema
 from flopbench.inventory.entries import Entering
+from flopbench.inventory.exchange.grid import clean
 from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, key
 from flopbench.inventory.store import Inventory
 from flopbench.results import Record, to_document
 from flopbench.units import percent, rate
+
+LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,12 @@ class Submission:
 
     @property
     def machine_name(self) -> str:
-        return self.machine or self.record.machine.hostname
+        return clean(self.machine or self.record.machine.hostname)
+
+    @property
+    def owner(self) -> str | None:
+        """The organisation's name without control characters; None if it was not given."""
+        return clean(self.organisation) if self.organisation is not None else None
 
     @property
     def standing(self) -> str:
@@ -137,7 +145,7 @@ def _summary(submission: Submission) -> str:
     if record.energy is not None:
         parts.append(f"{record.energy.mean_power_w / 1e3:.4g} kW ({record.energy.level})")
     parts.append(record.time_start_utc)
-    parts.append(f"{submission.organisation or 'organisation as known'} / {submission.machine_name}")
+    parts.append(f"{submission.owner or 'organisation as known'} / {submission.machine_name}")
     return ", ".join(parts)
 
 
@@ -146,13 +154,20 @@ def _place_reasons(connection: Connection, submission: Submission) -> Iterator[s
     if not key(submission.machine_name):
         yield "the record does not name its machine; name it with --machine"
         return
+    if submission.owner == "":
+        yield "--organisation is blank; give its name"
+        return
+    for what, name in (("machine", submission.machine_name), ("organisation", submission.owner or "")):
+        if len(name) > LONGEST_NAME:
+            yield f"the name of the {what} has {len(name)} characters; allowed: {LONGEST_NAME}"
+            return
     try:
-        place = find_machine(connection, submission.machine_name, submission.organisation)
+        place = find_machine(connection, submission.machine_name, submission.owner)
     except BadInput as error:
         yield str(error)
         return
     if place is None:
-        if submission.organisation is None:
+        if submission.owner is None:
             yield (
                 f"the inventory does not know the machine {submission.machine_name!r}; "
                 "name its owner with --organisation, or another machine with --machine"
@@ -231,9 +246,9 @@ def _file(connection: Connection, submission: Submission, now: datetime) -> None
     by = f"flopbench run {record.run_id}" if record.foreign is None else f"{record.foreign}: {submission.where}"
     remarks = "; ".join(filter(None, [submission.explanation, record.energy and f"power: {record.energy.level}"]))
     entering = Entering(connection, Provenance(by, stamp[:10], remarks or None), stamp)
-    place = find_machine(connection, submission.machine_name, submission.organisation)
+    place = find_machine(connection, submission.machine_name, submission.owner)
     if place is None:
-        organisation = entering.organisation(OrganisationFacts(str(submission.organisation)))
+        organisation = entering.organisation(OrganisationFacts(str(submission.owner)))
         place = entering.machine(organisation, _machine_facts(submission))
         if record.rpeak is not None and record.rpeak.flops > 0:
             peak = PeakFacts(

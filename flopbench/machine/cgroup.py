@@ -112,6 +112,7 @@ def _memory(source: Source, folder: str, version: int) -> tuple[int, int] | None
     statistics = dict(
         line.split(maxsplit=1) for line in (source.read(f"{folder}/memory.stat") or "").splitlines() if " " in line
     )
-    reclaimable = int(statistics.get(reclaimable_key, "0"))
+    text = statistics.get(reclaimable_key, "")
+    reclaimable = int(text) if text.isdigit() else 0
     limit = min(set_limits)
     return limit, max(0, limit - max(0, (used or 0) - reclaimable))

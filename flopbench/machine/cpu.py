@@ -8,7 +8,7 @@ from typing import Any
 
 from flopbench.machine import microarchitecture
 from flopbench.machine.model import Cache, Cpu
-from flopbench.machine.source import Source, parse_cpu_list
+from flopbench.machine.source import Source
 from flopbench.machine.topology import Topology, performance_and_efficiency
 
 _CPU0 = "/sys/devices/system/cpu/cpu0"
@@ -35,12 +35,14 @@ def read_lscpu(source: Source) -> dict[str, str]:
 
     def walk(items: Any) -> None:
         for item in items if isinstance(items, list) else []:
+            if not isinstance(item, dict):
+                continue
             field, data = str(item.get("field", "")).rstrip(":").strip(), item.get("data")
             if data not in (None, "", "-"):
                 found.setdefault(field, str(data))
             walk(item.get("children"))
 
-    walk(document.get("lscpu"))
+    walk(document.get("lscpu") if isinstance(document, dict) else None)
     return found
 
 
@@ -65,8 +67,9 @@ def detect(
     unknown = {"cpu.microarchitecture": answer.reason} if answer.reason else {}
     base_hz, max_hz, clock_reasons = _clocks(source, lscpu, name)
     cores, sockets, threads_per_core = topology.cores, topology.sockets, topology.threads_per_core
-    if threads_per_core is None and first.get("siblings", "").isdigit() and _integer(first.get("cpu cores")):
-        threads_per_core = max(1, int(first["siblings"]) // int(first["cpu cores"]))
+    siblings, cpu_cores = _integer(first.get("siblings")), _integer(first.get("cpu cores"))
+    if threads_per_core is None and siblings and cpu_cores:
+        threads_per_core = max(1, siblings // cpu_cores)
     if cores is None and source.psutil is not None:
         cores = source.psutil.cpu_count(logical=False)
     fast, slow = performance_and_efficiency(source, topology)
@@ -136,8 +139,9 @@ def _microarchitecture(
     name: str | None,
     hypervisor: str | None,
 ) -> microarchitecture.Answer:
-    if "CPU implementer" in first and "CPU part" in first:
-        return microarchitecture.of_arm(int(first["CPU implementer"], 0), int(first["CPU part"], 0))
+    midr = [re.fullmatch(r"0x([0-9a-f]+)", first.get(key, "")) for key in ("CPU implementer", "CPU part")]
+    if midr[0] and midr[1]:
+        return microarchitecture.of_arm(int(midr[0].group(1), 16), int(midr[1].group(1), 16))
     if first.get("cpu", "").upper().startswith("POWER"):
         return microarchitecture.of_power(first["cpu"])
     if vendor in ("GenuineIntel", "AuthenticAMD", "HygonGenuine"):
@@ -159,12 +163,12 @@ def _clocks(
         base = khz * 1e3
     elif mhz := source.number(f"{_CPU0}/acpi_cppc/nominal_freq"):
         base = mhz * 1e6
-    elif advertised := re.search(r"@\s*([\d.]+)\s*([MG])Hz", name or ""):
+    elif advertised := re.search(r"@\s*(\d+(?:\.\d+)?)\s*([MG])Hz", name or ""):
         base = float(advertised.group(1)) * (1e9 if advertised.group(2) == "G" else 1e6)
     if khz := source.number(f"{_CPU0}/cpufreq/cpuinfo_max_freq"):
         maximum = khz * 1e3
-    elif mhz := lscpu.get("CPU max MHz"):
-        maximum = float(mhz.replace(",", ".")) * 1e6
+    elif mhz_text := re.fullmatch(r"(\d+)(?:[.,]\d+)?", lscpu.get("CPU max MHz", "")):
+        maximum = float(mhz_text.group(1)) * 1e6
     reasons = {}
     if base is None:
         reasons["cpu.base_hz"] = "no cpufreq base_frequency, no CPPC nominal_freq, and no clock in the model name"
@@ -193,9 +197,9 @@ def _caches(source: Source, lscpu: dict[str, str]) -> list[Cache]:
     found = []
     for field, data in lscpu.items():
         label = re.fullmatch(r"L(\d)([di]?) cache", field)
-        amount = re.match(r"([\d.]+)\s*(\w*)(?:\s*\((\d+) instances?\))?", data)
+        amount = re.match(r"(\d+(?:\.\d+)?)\s*(\w*)(?:\s*\((\d+) instances?\))?", data)
         if label and amount and amount.group(2) in _UNITS:
-            instances = int(amount.group(3)) if amount.group(3) else None
+            instances = _integer(amount.group(3)) or None
             total = int(float(amount.group(1)) * _UNITS[amount.group(2)])
             kind = {"d": "data", "i": "instruction"}.get(label.group(2), "unified")
             found.append(
@@ -207,7 +211,7 @@ def _caches(source: Source, lscpu: dict[str, str]) -> list[Cache]:
 def _numa_nodes(source: Source, lscpu: dict[str, str]) -> int | None:
     """Memory nodes that have CPUs: those of accelerators and of high-bandwidth memory alone do not count."""
     nodes = [n for n in source.names("/sys/devices/system/node") if re.fullmatch(r"node\d+", n)]
-    with_cpus = [n for n in nodes if parse_cpu_list(source.read(f"/sys/devices/system/node/{n}/cpulist") or "")]
+    with_cpus = [n for n in nodes if source.cpu_list(f"/sys/devices/system/node/{n}/cpulist")]
     return len(with_cpus) or _integer(lscpu.get("NUMA node(s)"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -44,7 +45,7 @@ class CpuTimes:
 def cpu_times(source: Source) -> CpuTimes | None:
     """From the first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice (proc(5)); guest is in user."""
     fields = (source.read("/proc/stat") or "").partition("\n")[0].split()
-    if len(fields) < 9 or fields[0] != "cpu":
+    if len(fields) < 9 or fields[0] != "cpu" or not all(value.isdigit() for value in fields[1:9]):
         return None
     numbers = [int(value) for value in fields[1:9]]
     return CpuTimes(sum(numbers), numbers[7])
@@ -83,9 +84,9 @@ def governor(source: Source) -> str | None:
 
 def load_average(source: Source) -> float | None:
     """Runnable processes, averaged over the last minute, or None."""
-    text = source.read("/proc/loadavg")
+    text = re.match(r"\d+\.\d+", source.read("/proc/loadavg") or "")
     if text:
-        return float(text.split()[0])
+        return float(text.group())
     return float(source.psutil.getloadavg()[0]) if source.psutil is not None else None
 
 

@@ -45,7 +45,7 @@ def _rdma(source: Source) -> list[Network]:
                 kind = "infiniband"
             else:
                 continue
-            rate = re.match(r"([\d.]+) Gb/sec", source.read(f"{folder}/rate") or "")
+            rate = re.match(r"(\d+(?:\.\d+)?) Gb/sec", source.read(f"{folder}/rate") or "")
             found.append(
                 Network(
                     name=f"{device}/{port}", kind=kind, bits_per_second=float(rate.group(1)) * 1e9 if rate else None

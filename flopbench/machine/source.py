@@ -76,6 +76,13 @@ class Source:
         except ValueError:
             return None
 
+    def cpu_list(self, path: str) -> list[int] | None:
+        """The CPUs of the kernel list in `path`, or None if it is absent, empty or no list."""
+        try:
+            return parse_cpu_list(self.read(path) or "") or None
+        except ValueError:
+            return None
+
     def names(self, folder: str) -> list[str]:
         """The sorted names in `folder`; empty if it is absent or forbidden."""
         try:

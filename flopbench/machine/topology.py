@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flopbench.machine.source import Source, parse_cpu_list
+from flopbench.machine.source import Source
 
 _CPU = "/sys/devices/system/cpu"
 
@@ -60,19 +60,18 @@ def read(source: Source, cpuinfo: list[dict[str, str]]) -> Topology:
 
 def _from_sysfs(source: Source) -> Topology | None:
     present = [int(name[3:]) for name in source.names(_CPU) if name.startswith("cpu") and name[3:].isdigit()]
-    online = source.read(f"{_CPU}/online")
-    cpus = parse_cpu_list(online) if online else sorted(present)
+    cpus = source.cpu_list(f"{_CPU}/online") or sorted(present)
     threads = []
     for cpu in cpus:
         folder = f"{_CPU}/cpu{cpu}/topology"
-        siblings = source.read(f"{folder}/core_cpus_list") or source.read(f"{folder}/thread_siblings_list")
+        siblings = source.cpu_list(f"{folder}/core_cpus_list") or source.cpu_list(f"{folder}/thread_siblings_list")
         if siblings is None:
             return None
         socket = source.number(f"{folder}/physical_package_id")
         threads.append(
             HardwareThread(
                 cpu,
-                (min(parse_cpu_list(siblings)),),
+                (min(siblings),),
                 None if socket is None or socket < 0 else socket,
                 source.number(f"{_CPU}/cpu{cpu}/cpu_capacity"),
             )
@@ -102,7 +101,8 @@ def _from_cpuinfo(cpuinfo: list[dict[str, str]]) -> Topology | None:
         if not all(value.isdigit() for value in ids):
             return None
         threads.append(HardwareThread(int(ids[0]), (int(ids[1]), int(ids[2])), int(ids[1])))
-    if not threads or int(cpuinfo[0].get("siblings", "0") or 0) > len(threads):
+    siblings = cpuinfo[0].get("siblings", "") if cpuinfo else ""
+    if not threads or (siblings.isdigit() and int(siblings) > len(threads)):
         return None
     return Topology(tuple(threads), "/proc/cpuinfo")
 
@@ -113,9 +113,9 @@ def performance_and_efficiency(source: Source, topology: Topology) -> tuple[int 
     Intel: the kernel's PMU lists /sys/devices/cpu_core/cpus and cpu_atom/cpus. Others: cpu_capacity, 1024 for the fastest cores;
     all slower ones count as efficiency cores (Linux, Documentation/scheduler/sched-capacity.rst).
     """
-    lists = [source.read(f"/sys/devices/cpu_{kind}/cpus") for kind in ("core", "atom")]
+    lists = [source.cpu_list(f"/sys/devices/cpu_{kind}/cpus") for kind in ("core", "atom")]
     if all(lists):
-        fast, slow = (topology.cores_of(frozenset(parse_cpu_list(text or ""))) for text in lists)
+        fast, slow = (topology.cores_of(frozenset(cpus or ())) for cpus in lists)
         return (fast, slow) if fast and slow else (None, None)
     capacities = {t.capacity for t in topology.threads}
     if None in capacities or len(capacities) < 2:

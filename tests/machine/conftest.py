@@ -215,3 +215,9 @@ def recorded_host(tmp_path_factory):
         return host, host.detect()
 
     return unpack
+
+
+@pytest.fixture(scope="session")
+def recorded_class():
+    """Recorded(folder, text), for tests that unpack a host by themselves."""
+    return Recorded

@@ -1,7 +1,7 @@
 """What a process may use: affinity, quotas of both cgroup versions, memory; hardware threads never count as cores."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flopbench.errors import NotPossible
@@ -128,6 +128,7 @@ def _no_driver():
     raise OSError("no driver")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.frozensets(st.integers(0, 600), max_size=60))
 def test_cpu_lists_survive_writing_and_reading(cpus):
     assert parse_cpu_list(format_cpu_list(cpus)) == sorted(cpus)

@@ -54,6 +54,7 @@ def test_a_recorded_host_is_what_its_name_says(path, recorded_host):
     assert cpu.microarchitecture == (None if name == "unknown" else name)
     assert cpu.microarchitecture_is_guess == (guess is not None)
     assert (cpu.sockets, cpu.cores, cpu.threads_per_core) == (int(sockets), int(cores), int(threads))
+    assert host.nvml is None or not host.nvml.open, "NVML was left open"
     for key, expected in host.expect.items():
         got = _at(machine, key)
         if key.startswith("unknown."):

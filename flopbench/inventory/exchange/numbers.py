@@ -38,7 +38,8 @@ class Figure:
     unit: str = ""
 
     def scaled(self, factor: float) -> Figure:
-        return Figure(self.value * factor, self.step * factor, self.unit)
+        """In another unit; 4.35 P is 4.35e15, not the 4349999999999999.5 that the product of doubles is."""
+        return Figure(float(f"{self.value * factor:.15g}"), self.step * factor, self.unit)
 
 
 def figure(text: str) -> Figure | None:

@@ -52,8 +52,8 @@ def entries(grid: Grid, heading: Heading, edition: str | None) -> tuple[list[Ent
     for line in grid.lines[heading.first :]:
         if all(cell.casefold() in BLANKS for cell in line.cells):
             continue
-        if any(TOTAL.match(cell) for cell in line.cells):
-            continue  # sums are no machine
+        if TOTAL.match(next(cell for cell in line.cells if cell)):
+            continue  # sums are no machine; a ranked row is one, even at a company called Total
         label = _label(line, heading)
         try:
             entry = _entry(repaired(line, heading), heading, edition)
