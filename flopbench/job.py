@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from flopbench.comm import launched_rank, launched_ranks
+from flopbench.launcher import launched_rank, launched_ranks
 
 GRACE_S = 3.0  # how long a failing rank waits for the others to fail too
 KEEP_S = 5.0  # how long ranks linger after an interruption, so that rank 0 can save what is finished

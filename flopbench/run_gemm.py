@@ -10,10 +10,11 @@ from typing import Protocol
 from threadpoolctl import threadpool_limits
 
 from flopbench import plan, registry, results
-from flopbench.comm import SelfComm, launched_ranks
+from flopbench.comm import SelfComm
 from flopbench.errors import EXIT_FAILED, EXIT_OK, BadInput, CannotWrite, NotPossible, UnknownName
 from flopbench.gemm_run import GemmRequest, GemmRun, Skipped
 from flopbench.kernel_api import Kernel
+from flopbench.launcher import launched_ranks
 from flopbench.machine import blas, environment
 from flopbench.machine.detect import detect
 from flopbench.peaks import Peaks

@@ -3,7 +3,8 @@
 import pytest
 
 from flopbench import grid_choice, job, phases, placement, screen
-from flopbench.comm import SelfComm, launched_rank, launched_ranks, wrong_library
+from flopbench.comm import SelfComm, wrong_library
+from flopbench.launcher import launched_rank, launched_ranks
 from flopbench.placement import Placed
 
 MPICH = "MPICH Version:      5.0.2"

@@ -140,7 +140,7 @@ FAULTS = """
 import os, signal, sys
 from flopbench.cli import main
 from flopbench_kernels.lu_blockcyclic import factorise, kernel
-from flopbench.comm import launched_rank
+from flopbench.launcher import launched_rank
 what = sys.argv.pop(1)
 def broken(self, *arguments):
     if launched_rank() == 1:
