@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -223,7 +224,7 @@ def read(path: Path) -> Record:
     except OSError as error:
         raise BadInput(f"cannot read record {path}: {error.strerror}") from error
     try:
-        document = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        document = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_float=_exact_float)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}); was it cut off?") from error
     return from_document(document, str(path))
@@ -284,3 +285,11 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not allowed in a record")
+
+
+def _exact_float(text: str) -> float:
+    """The double that `text` stands for; a text with digits beyond it was not written by flopbench, though it parses to the same."""
+    value = float(text)
+    if not math.isfinite(value) or Decimal(text) != Decimal(repr(value)):
+        raise ValueError(f"{text[:40]} is not a double as flopbench writes it")
+    return value

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,21 @@ def test_a_record_reads_back_as_it_was_written(written, document):
     assert results.to_document(record) == document
     assert record.schema_version == 1
     assert results.file_name(record) == written.name
+
+
+def test_a_digit_that_no_double_can_tell_is_noticed_too(written, tmp_path):
+    """1.2000000000000002 and 1.2000000000000003 are the same double; the file was edited all the same."""
+    text = written.read_text()
+    path = tmp_path / "edited.json"
+    tried = 0
+    for long in set(re.findall(r"(?<=[ \[])\d+\.\d{10,18}(?=[,\s])", text)):
+        edits = [long[:-1] + digit for digit in "0123456789" if digit != long[-1]] + [long + "1"]
+        for edit in (edit for edit in edits if float(edit) == float(long)):
+            path.write_text(text.replace(long, edit))
+            with pytest.raises(BadInput, match="not a double as flopbench writes it"):
+                results.read(path)
+            tried += 1
+    assert tried > 0
 
 
 def test_reindenting_and_reordering_keep_a_record_valid(document):
