@@ -66,9 +66,15 @@ def show(name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help='One JSON document on stdout: {"findings": [...]}.')
+@click.option(
+    "--json", "as_json", is_flag=True, help='One JSON document on stdout: {"findings": [...], "reading": {...}}.'
+)
 def validate(file: Path | None, as_json: bool) -> int:
-    """Check FILE (TOML) together with the table that is installed, or that table alone. Exit 1 if there are findings."""
+    """Check FILE (TOML) together with the table that is installed, or that table alone. Exit 1 if there are findings.
+
+    Also counts how many of the sources, and of the entries that rest on them, were read and how many were only named.
+    """
+    from flopbench.specs import provenance
     from flopbench.specs.table import data_files, join, read_file
     from flopbench.specs.validate import findings
 
@@ -76,13 +82,37 @@ def validate(file: Path | None, as_json: bool) -> int:
     specs = join(read_file(path) for path in [*paths, *([file] if file else [])])
     found = findings(specs)
     if as_json:
-        print(json.dumps({"findings": [{"entry": f.entry, "fault": f.fault} for f in found]}, indent=1))
+        reading = provenance.reading(specs)
+        document = {
+            "findings": [{"entry": f.entry, "fault": f.fault} for f in found],
+            "reading": {"sources": reading.sources, "entries": reading.entries},
+        }
+        print(json.dumps(document, indent=1))
     else:
         for finding in found:
             print(finding)
+        if not found:
+            print("\n".join(provenance.lines(provenance.reading(specs))))
         entries = len(specs.cpus) + len(specs.gpus) + len(specs.microarchitectures) + len(specs.gpu_architectures)
         print(f"{entries} entries, {len(specs.sources)} sources, {len(found)} findings")
     return EXIT_FAILED if found else 0
+
+
+@command.command()
+@click.option("--markdown", is_flag=True, help="The counts and one table, as docs/rpeak.md holds them.")
+def sources(markdown: bool) -> None:
+    """The documents behind the table: what was read of each, and which were only named."""
+    from flopbench.specs import provenance, show, table
+
+    specs = table.load()
+    if markdown:
+        print(provenance.markdown(specs), end="")
+        return
+    found = provenance.reading(specs)
+    for state, ids in found.sources.items():
+        for source in (specs.sources[i] for i in ids):
+            print(show.labelled([(f"{source.id}  ", f"{state}: {provenance.state_text(source)}")], width=26))
+    print("\n".join(provenance.lines(found)))
 
 
 @command.command()

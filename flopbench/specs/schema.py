@@ -20,13 +20,18 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
 
 
 class Source(_Strict):
-    """A document. `url` may hold {item}, which an entry's `source_item` fills in: the vendor's page of that one product."""
+    """A document. `url` may hold {item}, which an entry's `source_item` fills in: the vendor's page of that one product.
+
+    `read_through` names what of the document was read, or the copy or quotation of it; empty means that the document was named
+    from knowledge and not read. `unread` names the numbers that were not found in what was read.
+    """
 
     id: str
     title: str
     publisher: str
     url: str
-    read_through: str = ""  # how the document was read, when not at the address itself
+    read_through: str = ""
+    unread: str = ""
     note: str = ""
 
 
@@ -34,8 +39,8 @@ class CpuArithmetic(_Strict):
     """What one core can do in one cycle in one precision, with one instruction set.
 
     Either `pipes`, `width_bits` and `operations_per_lane` are given, and then flop_per_cycle_per_core must be
-    pipes x width_bits / operand bits x operations_per_lane (2 for a fused multiply-add or a dot product, 1 for an add or a
-    multiply), or `basis` says in words where the number comes from.
+    pipes x width_bits / operand bits x operations_per_lane (1 for an add or a multiply, 2 for a fused multiply-add or a dot
+    product, 4 for a matrix instruction that uses every operand twice), or `basis` says in words where the number comes from.
     """
 
     precision: str

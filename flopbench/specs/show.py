@@ -10,6 +10,7 @@ import msgspec
 
 from flopbench.specs.audit import Audit, Line
 from flopbench.specs.peak import SystemPeak, choose, clock_that_gives
+from flopbench.specs.provenance import gpu_sources, state_text
 from flopbench.specs.schema import CpuModel, GpuArchitecture, GpuModel, GpuPeak, Microarchitecture
 from flopbench.specs.table import Table
 from flopbench.specs.validate import formula_flops
@@ -117,7 +118,7 @@ def cpu_text(table: Table, cpu: CpuModel) -> str:
                     f"{rate(value, unit)} a socket at base clock, {row.flop_per_cycle_per_core:g} a cycle and core, {row.isa}",
                 )
             )
-    source = [("Source", table.source_text(cpu.source, cpu.source_item))]
+    source = _sources(table, [cpu.source], cpu.source_item)
     return labelled(head + rates + source + _micro_sources(table, micro))
 
 
@@ -141,7 +142,12 @@ def microarchitecture_text(table: Table, micro: Microarchitecture) -> str:
 
 
 def _micro_sources(table: Table, micro: Microarchitecture) -> list[tuple[str, str]]:
-    return [("Source", table.source_text(s)) for s in dict.fromkeys(row.source for row in micro.arithmetic)]
+    return _sources(table, dict.fromkeys(row.source for row in micro.arithmetic))
+
+
+def _sources(table: Table, ids: Iterable[str], item: str = "") -> list[tuple[str, str]]:
+    """Each source, and under it how it was read."""
+    return [line for s in ids for line in (("Source", table.source_text(s, item)), ("", state_text(table.sources[s])))]
 
 
 def gpu_text(table: Table, gpu: GpuModel) -> str:
@@ -164,8 +170,8 @@ def gpu_text(table: Table, gpu: GpuModel) -> str:
     if gpu.note:
         head.append(("Note", gpu.note))
     rows = [(f"{p.precision} {p.unit}", _peak_text(architecture, gpu, p)) for p in gpu.peaks]
-    sources = dict.fromkeys([gpu.source, *(p.source for p in gpu.peaks), *(a.source for a in architecture.arithmetic)])
-    return labelled(head + rows + [("Source", table.source_text(s)) for s in sources])
+    sources = gpu_sources(gpu) | dict.fromkeys(a.source for a in architecture.arithmetic)
+    return labelled(head + rows + _sources(table, sources))
 
 
 def _peak_text(architecture: GpuArchitecture, gpu: GpuModel, peak: GpuPeak) -> str:
