@@ -89,7 +89,7 @@ def _only_record(where: str, answer: dict) -> Record:
         raise BadInput(f"{where}: the command printed no records; the leg measured nothing") from error
     if len(documents) != 1:
         raise BadInput(
-            f"{where}: {len(documents)} records, a metric gives exactly one; name one precision and one size"
+            f"{where}: {len(documents)} records, a metric gives exactly one; name one size and one kernel (--kernel)"
         )
     record = from_document(documents[0], where)
     if record.verification.verdict not in ("PASSED", "FAILED"):

@@ -295,6 +295,17 @@ def test_a_real_leg_gives_a_record_a_metric():
     assert run.leg.rates["a"] == run.records["a"].rmax_flops > 0 and not run.leg.failures
 
 
+@pytest.mark.slow
+def test_the_default_metrics_give_one_record_each():
+    small = [
+        Metric(name=metric.name, run=["128" if part in ("1500", "2000") else part for part in metric.run])
+        for metric in read_config(DEFAULT_CONFIG).metric
+    ]
+    run = run_leg(HEAD, Side(), small)
+    assert [r.precision for r in run.records.values()] == ["fp64", "fp64", "int8"]
+    assert len(run.leg.rates) == 3
+
+
 def test_a_real_leg_with_a_bad_option_is_an_error_that_shows_the_message():
     with pytest.raises(BadInput, match=r"head leg, metric a: `flopbench hpl --n 0` ended with exit code 2: .*--n"):
         run_leg(HEAD, Side(), [Metric(name="a", run=["hpl", "--n", "0"])])
