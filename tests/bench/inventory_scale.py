@@ -1,6 +1,6 @@
 """How fast is a large inventory? Builds one and times submit, list and summary; a benchmark, not a test.
 
-python tests/bench/inventory_scale.py [--measurements 1000000] [--machines 20000] [--inventory FILE or URL]
+python tests/bench/inventory_scale.py [--measurements 1000000] [--machines 20000] [--inventory FILE or URL] [--only-fill]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from records import hpl_record
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from flopbench.inventory import overview, schema, summary
 from flopbench.inventory.entries import Entering
@@ -60,6 +60,11 @@ def fill(inventory: Inventory, machines: int, measurements: int) -> None:
             )
 
 
+def filled(inventory: Inventory) -> bool:
+    with inventory.reading() as connection:
+        return connection.execute(select(schema.measurements.c.id).limit(1)).first() is not None
+
+
 def timed(what: str, runs: int, action) -> None:
     times = []
     for _ in range(runs):
@@ -76,18 +81,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--measurements", type=int, default=1_000_000)
     parser.add_argument("--machines", type=int, default=20_000)
-    parser.add_argument("--inventory")
+    parser.add_argument("--inventory", help="filled once if it is empty, and kept; else a temporary one")
+    parser.add_argument("--only-fill", action="store_true")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         Inventory(options.inventory or f"{folder}/inventory.sqlite3") as inventory,
     ):
         inventory.init()
-        start = time.perf_counter()
-        fill(inventory, options.machines, options.measurements)
-        print(
-            f"{options.measurements:,} measurements of {options.machines:,} machines, filled in {time.perf_counter() - start:.0f} s"
-        )
+        if not filled(inventory):
+            fill(inventory, options.machines, options.measurements)
+        if options.only_fill:
+            return
+        print(f"{options.measurements:,} measurements of {options.machines:,} machines in {inventory.name}")
 
         def submit_one() -> None:
             submission = Submission(hpl_record(rmax=4e11), "run.json", "owner 3", "machine 77")
