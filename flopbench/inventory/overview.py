@@ -113,7 +113,10 @@ def machine_rows(connection: Connection, precision: str = "fp64") -> list[Machin
         .order_by(versions.c.machine_id)
     )
     rows = []
-    for row in connection.execute(query).mappings():
+    result = connection.execute(query)
+    names = list(result.keys())
+    for values in result:
+        row = dict(zip(names, values, strict=True))
         machine = row["machine_id"]
         rows.append(
             MachineRow(
@@ -121,7 +124,7 @@ def machine_rows(connection: Connection, precision: str = "fp64") -> list[Machin
                 organisation=row["organisation"],
                 sector=row["sector"],
                 tier=row["tier"],
-                facts=dict(row),
+                facts=row,
                 fp64_peak=peaks.get((machine, "fp64")),
                 fp32_peak=peaks.get((machine, "fp32")),
                 best=best.get(machine),
@@ -133,27 +136,27 @@ def machine_rows(connection: Connection, precision: str = "fp64") -> list[Machin
 
 def best_rates(connection: Connection, precision: str) -> tuple[dict[int, Best], dict[int, Best]]:
     """By machine: the best LU rate of any standing, and the best that flopbench verified."""
-    table = schema.measurements
-    corrected = select(table.c.corrects).where(table.c.corrects.is_not(None))
-    group = (
-        select(table.c.machine_id, table.c.standing, func.max(table.c.rmax_flops).label("rmax"))
-        .where(table.c.routine == "lu", table.c.precision == precision)
-        .where(table.c.rmax_flops.is_not(None), table.c.id.not_in(corrected))
-        .group_by(table.c.machine_id, table.c.standing)
-        .subquery()
-    )
-    columns = [table.c[name] for name in ("id", "machine_id", "standing", "rmax_flops", "measured_on", "power_w")]
-    columns += [table.c[name] for name in ("flops_per_watt", "n", "source", "run_id")]
-    query = (
-        select(*columns)
-        .join(group, and_(group.c.machine_id == table.c.machine_id, group.c.standing == table.c.standing))
-        .where(table.c.routine == "lu", table.c.precision == precision, table.c.rmax_flops == group.c.rmax)
-        .where(table.c.id.not_in(corrected))
-        .order_by(table.c.id)
-    )
+    table, other, machines = schema.measurements, schema.measurements.alias("other"), schema.machines
+    corrected = select(other.c.id).where(other.c.corrects == table.c.id).correlate(table).exists()
+    top = table.alias("top")
+    columns = [top.c[name] for name in ("id", "machine_id", "standing", "rmax_flops", "measured_on", "power_w")]
+    columns += [top.c[name] for name in ("flops_per_watt", "n", "source", "run_id")]
+    rows: list[Any] = []
+    for standing in STANDINGS:
+        # The last entry of each machine in the index `measurements_best`: one look-up a machine, however many measurements it has.
+        highest = (
+            select(table.c.id)
+            .where(table.c.routine == "lu", table.c.precision == precision, table.c.machine_id == machines.c.id)
+            .where(table.c.standing == standing, table.c.rmax_flops.is_not(None), ~corrected)
+            .order_by(table.c.rmax_flops.desc(), table.c.id.desc())
+            .limit(1)
+            .correlate(machines)
+            .scalar_subquery()
+        )
+        rows += connection.execute(select(*columns).select_from(machines.join(top, top.c.id == highest)))
     best: dict[int, Best] = {}
     verified: dict[int, Best] = {}
-    for row in connection.execute(query):
+    for row in rows:
         found = Best(
             row.id,
             row.rmax_flops,
