@@ -15,6 +15,10 @@ from flopbench.errors import EXIT_BAD_INPUT, EXIT_FAILED, FlopbenchError
 
 #: command -> (module, one line of help). The list of `flopbench --help`; a command's module is imported when it is called.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "gpu-selftest": (
+        "flopbench.cli.gpu_selftest",
+        "Test this machine's GPU, and flopbench on it; what an owner runs once.",
+    ),
     "hpl": ("flopbench.cli.hpl", "Measure Rmax: solve Ax = b by LU in FP64, checked by HPL's residual."),
     "gemm": ("flopbench.cli.gemm", "Multiply matrices in every precision and backend; every product is checked."),
     "report": ("flopbench.cli.report", "Tables, pages and plots of records."),

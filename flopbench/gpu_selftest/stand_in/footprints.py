@@ -64,9 +64,14 @@ def _swap(a: int, lda: int, cols: int, pivots: int, k: int, count: int) -> Footp
     return [column_major(pivots, count, 1, count, "int32"), block], [block]
 
 
+def _spin(rounds: int, sink: int) -> Footprint:
+    return [], [column_major(sink, 1, 1, 1, "float64")]
+
+
 _KERNELS: dict[str, Callable[..., Footprint]] = {
     "hpl_fill": _hpl_fill,
     "rows_gather": _gather,
     "rows_scatter": _scatter,
     "rows_swap": _swap,
+    "spin": _spin,
 }

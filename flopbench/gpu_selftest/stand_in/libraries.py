@@ -113,6 +113,9 @@ class StandIn:
     def release(self) -> None:
         self.schedule.count("release")
 
+    def used_bytes(self) -> int:
+        return self.arena.used
+
     def pinned(self, size: int) -> np.ndarray:
         self.schedule.count("pinned")
         address, owner = self.arena.new(max(size, 1), "pinned")

@@ -65,6 +65,9 @@ class Libraries(Protocol):
     def release(self) -> None:
         """Give the pool's unused blocks back to the driver."""
 
+    def used_bytes(self) -> int:
+        """Device memory that somebody holds."""
+
     def pinned(self, size: int) -> np.ndarray:
         """`size` bytes of page-locked host memory as uint8."""
 
@@ -145,6 +148,9 @@ class CupyLibraries:
     def release(self) -> None:
         self._cupy.get_default_memory_pool().free_all_blocks()
         self._cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+    def used_bytes(self) -> int:
+        return int(self._cupy.get_default_memory_pool().used_bytes())
 
     def pinned(self, size: int) -> np.ndarray:
         memory = self._cupy.cuda.alloc_pinned_memory(max(size, 1))
