@@ -14,6 +14,7 @@ from flopbench.gpu_selftest import resources, suite, surroundings
 from flopbench.gpu_selftest.bench import SMALL, Bench
 from flopbench.gpu_selftest.stand_in import blas
 from flopbench.gpu_selftest.stand_in.libraries import StandIn
+from flopbench.gpu_selftest.stand_in.memory import Arena
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_every_item_comes_to_a_verdict_on_a_sound_gpu(number, bench):
 def wrong_tf32(monkeypatch):
     honest = blas.Cublas.gemmEx
     monkeypatch.setattr(
-        blas.Cublas, "gemmEx", lambda s, *a: honest(s, *a[:-2], 77 if a[-2] == 68 and a[7] == 0 else a[-2], a[-1])
+        blas.Cublas, "gemmEx", lambda s, *a: honest(s, *a[:-2], 77 if a[-2] == 68 and a[8] == 0 else a[-2], a[-1])
     )
 
 
@@ -79,6 +80,16 @@ def leaks(monkeypatch):
     monkeypatch.setattr(StandIn, "allocate", lambda s, size: (kept.append(honest(s, size)), kept[-1])[1])
 
 
+def never_full(monkeypatch):
+    honest = Arena.new
+
+    def new(self, size, kind):
+        self.capacity = 1 << 40
+        return honest(self, size, kind)
+
+    monkeypatch.setattr(Arena, "new", new)
+
+
 def takes_every_leading_dimension(monkeypatch):
     monkeypatch.setattr(blas, "invalid_value", lambda: blas.CublasError(0, "SUCCESS"))
 
@@ -87,7 +98,7 @@ def takes_every_leading_dimension(monkeypatch):
     ("fault", "number"),
     [
         (wrong_tf32, 2), (wrong_halves, 2), (wrong_tile, 3), (wrong_tile, 4), (takes_every_leading_dimension, 4),
-        (forgets_the_diagonal, 7), (wrong_tile, 7), (leaks, 10), (wrong_tile, 16), (leaks, 17),
+        (forgets_the_diagonal, 7), (wrong_tile, 7), (leaks, 10), (wrong_tile, 16), (never_full, 17),
     ],
     ids=lambda v: getattr(v, "__name__", str(v)),
 )  # fmt: skip

@@ -82,6 +82,7 @@ class Cublas:
             self._schedule.arena.check(area, "device", "gemmEx")
         factor, keep = (float(matrix(p, 1, 1, 1, _SCALAR[computeType])[0, 0]) for p in (alpha, beta))
 
+        @np.errstate(all="ignore")  # a GPU does not warn of infinities
         def action() -> None:
             a, b = matrix(A, rows_a, cols_a, lda, kind_a), matrix(B, rows_b, cols_b, ldb, kind_b)
             c = matrix(C, m, n, ldc, kind_c)
