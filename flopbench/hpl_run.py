@@ -188,7 +188,7 @@ class HplRun:
         return grid
 
     def _chosen_nb(self) -> int:
-        line = plan.choose_nb(frozenset(self.context.machine.cpu.isa))
+        line = plan.choose_nb(frozenset(self.context.machine.cpu.isa), self.kernel.device)
         self.lines.append(line)
         return int(line.value)
 

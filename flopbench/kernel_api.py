@@ -183,6 +183,10 @@ class Kernel(ABC):
     def close(self) -> None:
         """Release memory and handles. May be called twice, and before setup."""
 
+    def memory_room(self, comm: Comm) -> tuple[int, str] | None:
+        """Bytes that this rank's share may take, and whose, where that is not the host's memory: a GPU's. Collective. None: the host's."""
+        return None
+
     def device_seconds(self) -> float | None:
         """Time of the last run by the device's own events, for holding against the harness's clock. None without such events."""
         return None

@@ -113,8 +113,10 @@ def choose_threads(asked: int | None, limits: Limits, ranks_here: int) -> tuple[
     return threads, PlanLine(choice="threads", value=str(threads), reason=reason)
 
 
-def choose_nb(isa: frozenset[str]) -> PlanLine:
-    """NB by vector width: a small multiple of the GEMM's own blocking (Intel's HPL guidance; HPL 2.3, TUNING)."""
+def choose_nb(isa: frozenset[str], device: str = "cpu") -> PlanLine:
+    """NB by vector width: a small multiple of the GEMM's own blocking (Intel's HPL guidance; HPL 2.3, TUNING); larger on a GPU."""
+    if device == "cuda":
+        return PlanLine(choice="NB", value="1024", reason="GPU: what published HPL runs on NVIDIA GPUs take")
     if "avx512f" in isa:
         return PlanLine(choice="NB", value="384", reason="AVX-512: the size that Intel's guidance gives")
     return PlanLine(choice="NB", value="192", reason="a small multiple of the GEMM blocking, within HPL's 32 to 256")

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from flopbench import choose, job, placement, plan, results
 from flopbench.errors import EXIT_FAILED, EXIT_OK, CannotWrite
 from flopbench.hpl_run import Case, HplRequest, HplRun
-from flopbench.kernel_api import Comm
+from flopbench.kernel_api import Comm, Kernel
 from flopbench.machine import blas, environment
 from flopbench.machine.detect import detect
 from flopbench.machine.model import Machine
@@ -68,7 +68,7 @@ def run_hpl(
         with progress.step("measure the ceiling", None):
             peaks.prepare(chosen)
         context = Context(comm, machine, threads, peaks, before)
-        work = HplRun(request, chosen, context, progress, room(comm, machine), lines, phases=phases)
+        work = HplRun(request, chosen, context, progress, room(comm, machine, chosen), lines, phases=phases)
         return _run_cases(work, printer)
 
 
@@ -103,8 +103,11 @@ def _keep(record: Record, folder: Path, printer: Printer) -> int:
     return EXIT_OK
 
 
-def room(comm: Comm, machine: Machine) -> plan.Room:
-    """The memory that all ranks together may take: per host what is available within its cgroup, times the hosts."""
+def room(comm: Comm, machine: Machine, kernel: Kernel | None = None) -> plan.Room:
+    """The memory that all ranks together may take: per host what is available within its cgroup, times the hosts; or `kernel`'s own."""
+    own = kernel.memory_room(comm) if kernel else None
+    if own is not None:
+        return plan.Room(min(comm.bcast(comm.gather(own[0]))) * comm.size, own[1])
     memory = machine.memory
     available, reason = memory.available_bytes, "memory available now"
     if memory.cgroup_available_bytes is not None and memory.cgroup_available_bytes < available:

@@ -5,7 +5,8 @@ Never cupy.matmul: it copies views, chooses compute types by itself, and multipl
 Column-major, leading dimensions padded to 128 bytes. `layout` "TN" means that A is stored as its transpose, so that the k elements of one
 sum lie side by side in both operands: 8-bit tensor cores take nothing else. Choose another with --option layout=NN|NT|TN|TT.
 
-Operands come from a counter on the GPU. Several sets of buffers take turns, so that no product finds its operands in the L2 cache.
+Operands come from a counter on the GPU. Several sets of buffers with the
+same content take turns, so that no product finds its operands in the L2 cache.
 Inside `run` there are one call of cuBLAS, two event records and one wait: no allocation, no copy.
 """
 
@@ -68,7 +69,6 @@ class Buffers:
     a: Matrix
     b: Matrix
     c: Matrix
-    seed: int
     call: GemmCall
 
 
@@ -97,26 +97,25 @@ class GemmCupy(Kernel):
         return self._sets(problem) * self._set_bytes(problem.m, problem.n, problem.k) + WORKSPACE_BYTES
 
     def setup(self, problem: GemmProblem, comm: Comm, machine: Any) -> None:
-        self._problem = problem
+        self._problem, self._turn = problem, -1
         self._gpu = open_gpu(self.settings, comm)
         self._lane = self._gpu.lane()
         require_arithmetic(self._gpu, self._lane, self.precision)
         self._fill = self._gpu.kernels("operands")
         self._alpha, self._beta = (np.array(value, self._scalar()) for value in (1, problem.beta))
         try:
-            self._buffers = [self._one_set(number) for number in range(self._sets(problem))]
+            self._buffers = [self._one_set() for _ in range(self._sets(problem))]
         except OutOfDeviceMemory as error:
             self._buffers = []
             largest = self._largest_n(self._gpu.libraries.free_bytes())
             raise OutOfDeviceMemory(f"{error}; the largest n = m = k that fits is {largest}") from error
-        self._turn = -1
         self._start, self._stop = (self._gpu.event(timing=True) for _ in range(2))
         self._gpu.wait(self._lane.stream, "generating the operands")
 
     def reset(self) -> None:
         coming = self._buffers[(self._turn + 1) % len(self._buffers)]
         if self._problem.beta:
-            self._generate(coming.c, coming.seed + 2)
+            self._generate(coming.c, self._problem.seed + 2)
         else:
             self._gpu.set_bytes(self._lane, coming.c.address, _POISON.get(coming.c.kind, 0xFF), coming.c.bytes)
         self._gpu.wait(self._lane.stream, "preparing C")
@@ -136,7 +135,7 @@ class GemmCupy(Kernel):
         a, b, c = (self._download(matrix) for matrix in (used.a, used.b, used.c))
         c0 = None
         if self._problem.beta:
-            self._generate(used.c, used.seed + 2)
+            self._generate(used.c, self._problem.seed + 2)
             c0 = self._download(used.c)
         transposed_a, transposed_b = used.call.trans_a == const.OP_T, used.call.trans_b == const.OP_T
         return GemmOutcome(
@@ -144,11 +143,11 @@ class GemmCupy(Kernel):
         )
 
     def close(self) -> None:
+        self._said = self.describe()
         self._buffers = []
         self._start = self._stop = None
         gpu, self._gpu = getattr(self, "_gpu", None), None
         if gpu is not None:
-            self._said = self._described(gpu)
             gpu.close()
 
     def describe(self) -> dict[str, str]:
@@ -161,6 +160,7 @@ class GemmCupy(Kernel):
             "call": f"cublasGemmEx {self._layout()}, {self.recipe.compute_name}",
             "result": const.DATA_TYPE_NUMPY[self.recipe.result],
             "buffer_sets": f"{sets}, {sets * self._set_bytes(self._problem.m, self._problem.n, self._problem.k)} bytes",
+            **({"event_seconds": f"{self.device_seconds():.6g}"} if self._turn >= 0 else {}),
             **describe(gpu),
         }
 
@@ -195,19 +195,18 @@ class GemmCupy(Kernel):
             low, high = (middle, high) if self._set_bytes(n, n, n) + WORKSPACE_BYTES <= free else (low, middle)
         return 128 * low
 
-    def _one_set(self, number: int) -> Buffers:
+    def _one_set(self) -> Buffers:
         m, n, k = self._problem.m, self._problem.n, self._problem.k
         a, b, c = (self._matrix(*shape) for shape in self._shapes(m, n, k))
-        seed = self._problem.seed + 3 * number
         trans_a, trans_b = _LAYOUTS[self._layout()]
         call = GemmCall(
             trans_a, trans_b, m, n, k, self._alpha, a.address, a.kind, a.ld, b.address, b.kind, b.ld,
             self._beta, c.address, c.kind, c.ld, self.recipe.compute,
         )  # fmt: skip
         self._gpu.check_gemm(call)
-        self._generate(a, seed)
-        self._generate(b, seed + 1)
-        return Buffers(a, b, c, seed, call)
+        self._generate(a, self._problem.seed)
+        self._generate(b, self._problem.seed + 1)
+        return Buffers(a, b, c, call)
 
     def _matrix(self, kind: int, rows: int, cols: int) -> Matrix:
         dtype = np.dtype(const.DATA_TYPE_NUMPY[kind])

@@ -40,6 +40,14 @@ class LuFp64Cupy(BlockCyclicLu):
         """On the GPU: as the block-cyclic LU counts, and what the two streams and their handles take."""
         return super().memory_bytes(problem) + _STREAMS * (stream_bytes() + _HANDLE_BYTES)
 
+    def memory_room(self, comm: Comm) -> tuple[int, str]:
+        """What is free on this rank's GPU, less what streams and handles take."""
+        gpu = open_gpu(self.settings, comm)
+        try:
+            return gpu.libraries.free_bytes() - _STREAMS * (stream_bytes() + _HANDLE_BYTES), f"free on {gpu.facts.name}"
+        finally:
+            gpu.close()
+
     def setup(self, problem: LuProblem, comm: Comm, machine: Any) -> None:
         """Collective. Raises what `open_gpu` raises, and RunFailed on every rank, with the largest N, if a GPU is too small."""
         staging = self.settings.extra.get("exchange", "staged")

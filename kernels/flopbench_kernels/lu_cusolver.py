@@ -35,6 +35,16 @@ class LuCusolver(Kernel):
         matrix = 8 * leading_dimension(const.R_64F, problem.n) * (problem.n + 1)
         return int(matrix * (1 + _WORKSPACE_SHARE)) + stream_bytes()
 
+    def memory_room(self, comm: Comm) -> tuple[int, str]:
+        """What is free on the GPU, less the workspace of getrf and what the stream takes."""
+        gpu = open_gpu(self.settings, comm)
+        try:
+            return int(
+                gpu.libraries.free_bytes() * (1 - _WORKSPACE_SHARE)
+            ) - stream_bytes(), f"free on {gpu.facts.name}"
+        finally:
+            gpu.close()
+
     def setup(self, problem: LuProblem, comm: Comm, machine: Any) -> None:
         self._problem = problem
         n = problem.n

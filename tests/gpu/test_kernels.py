@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from flopbench_kernels.cuda.libraries import source_text
+from flopbench_kernels.cuda import libraries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ MARK = 0x5A
 
 @pytest.fixture(scope="module")
 def operands():
-    return compile_source(source_text("operands"))
+    return compile_source(libraries.source_text("operands"))
 
 
 @pytest.mark.parametrize("kind", STORED)
@@ -69,27 +69,24 @@ def test_swaps_are_lapacks(rows, cols, count, k, seed):
 
     count = min(count, rows - k)
     random = np.random.default_rng(seed)
-    a = np.asfortranarray(random.random((rows, cols)))
+    memory = np.full((rows + 2, cols), 7.5, order="F")  # two rows that nobody may touch
+    memory[:rows] = random.random((rows, cols))
     pivots = np.array([random.integers(i, rows - k) for i in range(count)], np.int32)
     full = np.concatenate([np.arange(k, dtype=np.int32), pivots + k])
-    expected = lapack.dlaswp(a.copy(order="F"), full)
+    expected = memory.copy()
+    expected[:rows] = lapack.dlaswp(np.asfortranarray(memory[:rows]), full)
     ones = (pivots + 1).astype(np.int32)
-    kernel = compile_source(source_text("rows"))["rows_swap"]
+    kernel = compile_source(libraries.source_text("rows"))["rows_swap"]
     args = (
-        np.uint64(a.ctypes.data),
-        np.int64(rows),
-        np.int64(cols),
-        np.uint64(ones.ctypes.data),
-        np.int64(k),
-        np.int64(count),
-    )
+        np.uint64(memory.ctypes.data), np.int64(rows + 2), np.int64(cols), np.uint64(ones.ctypes.data), np.int64(k), np.int64(count),
+    )  # fmt: skip
     kernel.run((2,), (4,), args)
-    np.testing.assert_array_equal(a, expected)
+    np.testing.assert_array_equal(memory, expected)
 
 
 def test_an_argument_of_the_wrong_width_is_refused():
     """CUDA reads as many bytes as the parameter has: a 32-bit number for a 64-bit parameter would be followed by garbage."""
-    kernel = compile_source(source_text("rows"))["rows_swap"]
+    kernel = compile_source(libraries.source_text("rows"))["rows_swap"]
     good = (np.uint64(0), np.int64(1), np.int64(0), np.uint64(0), np.int64(0), np.int64(0))
     kernel.run((1,), (1,), good)
     for wrong in (np.int32(1), 1, np.float64(1), np.uint64(1)):
