@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flopbench import registry
 from flopbench.errors import BadInput, NotPossible, UnknownName
 from flopbench.kernel_api import Kernel, Settings
@@ -38,10 +40,18 @@ def kernel(
     for candidate in candidates:
         reason = _why_not(candidate, machine, ranks)
         if reason is None:
-            passed_over = f"; not {', '.join(reasons)}" if reasons else ""
+            passed_over = f"; not {grouped(reasons)}" if reasons else ""
             return candidate, f"the first that can run here{passed_over}"
-        reasons.append(f"{candidate.name}: {reason}")
-    raise NotPossible(f"no {routine} kernel can run on {device} here: {'; '.join(reasons) or 'none is installed'}")
+        reasons.append((candidate.name, reason))
+    raise NotPossible(f"no {routine} kernel can run on {device} here: {grouped(reasons) or 'none is installed'}")
+
+
+def grouped(reasons: Iterable[tuple[str, str]]) -> str:
+    """(name, reason) pairs in one line, each reason once: "a, b: no driver; c: needs AVX-512"."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(who)}: {reason}" for reason, who in names.items())
 
 
 def _candidates(routine: str, settings: Settings, device: str) -> list[Kernel]:

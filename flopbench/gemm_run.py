@@ -130,10 +130,13 @@ class GemmRun:
     def _no_room(self, cls: type[Kernel], shape: Shape) -> str | None:
         problem = self._problem(cls, shape)
         count = int(gemm_plan.buffers(shape, cls.precision, self.context.machine, self.request.rotate).value)
-        needed = cls(self.request.settings).memory_bytes(problem) * count
-        if needed <= self.room.bytes:
+        kernel = cls(self.request.settings)
+        needed = kernel.memory_bytes(problem) * count
+        own = kernel.memory_room(self.context.comm)
+        room = plan.Room(*own) if own else self.room
+        if needed <= room.bytes:
             return None
-        return f"needs {units.size(needed)}, but {units.size(self.room.bytes)} are available ({self.room.reason})"
+        return f"needs {units.size(needed)}, but {units.size(room.bytes)} are available ({room.reason})"
 
     def _probe(self, kernel: Kernel, smallest: Shape) -> float:
         """Operations a second on a small product: loads libraries, compiles, and says what larger ones will take."""

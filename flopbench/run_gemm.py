@@ -9,7 +9,7 @@ from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
-from flopbench import plan, registry, results
+from flopbench import choose, plan, registry, results
 from flopbench.comm import SelfComm
 from flopbench.errors import EXIT_FAILED, EXIT_OK, BadInput, CannotWrite, NotPossible, UnknownName
 from flopbench.gemm_run import GemmRequest, GemmRun, Skipped
@@ -74,8 +74,8 @@ def carry_out(job: GemmRun, classes: Sequence[type[Kernel]], missing: Sequence[S
     if job.interrupted:
         return EXIT_INTERRUPTED
     if not some:
-        reasons = "; ".join(f"{s.kernel or s.precision}{f' n = {s.n}' if s.n else ''}: {s.reason}" for s in skipped)
-        raise NotPossible(f"nothing of what was asked can run here: {reasons}")
+        reasons = [(f"{s.kernel or s.precision}{f' n = {s.n}' if s.n else ''}", s.reason) for s in skipped]
+        raise NotPossible(f"nothing of what was asked can run here: {choose.grouped(reasons)}")
     return EXIT_FAILED if EXIT_FAILED in codes else max(codes)
 
 

@@ -73,7 +73,9 @@ def probe(
     try:
         driver = open_driver()
     except OSError as error:
-        return no(f"no driver: libcuda.so.1 of the NVIDIA driver cannot be loaded ({error})")
+        missing = "cannot open shared object file" in str(error)
+        detail = "is not on this machine" if missing else f"cannot be loaded ({error})"
+        return no(f"no driver: libcuda.so.1 of the NVIDIA driver {detail}")
     cuda = driver.version()
     status = driver.init()
     if status == _STUB_LIBRARY:

@@ -96,6 +96,14 @@ class GemmCupy(Kernel):
     def memory_bytes(self, problem: GemmProblem) -> int:
         return self._sets(problem) * self._set_bytes(problem.m, problem.n, problem.k) + WORKSPACE_BYTES
 
+    def memory_room(self, comm: Comm) -> tuple[int, str]:
+        """What is free on the GPU."""
+        gpu = open_gpu(self.settings, comm)
+        try:
+            return gpu.libraries.free_bytes(), f"free on {gpu.facts.name}"
+        finally:
+            gpu.close()
+
     def setup(self, problem: GemmProblem, comm: Comm, machine: Any) -> None:
         self._problem, self._turn = problem, -1
         self._gpu = open_gpu(self.settings, comm)
