@@ -32,6 +32,7 @@ class LuFp64Cupy(BlockCyclicLu):
 
     _gpu: Gpu | None = None
     _free_bytes = 0
+    _said: dict[str, str] | None = None
 
     def why_not(self, machine: Any) -> str | None:
         return why_not(self.precision)
@@ -62,6 +63,14 @@ class LuFp64Cupy(BlockCyclicLu):
         assert self._gpu is not None
         require_arithmetic(self._gpu, self._gpu.lane(), self.precision)
         return CudaDevice(self._gpu)
+
+    def close(self) -> None:
+        self._said = self.describe()
+        super().close()
+
+    def describe(self) -> dict[str, str]:
+        """Of the device; after `close`, what it said before."""
+        return super().describe() or self._said or {}
 
     def _allocate(self, problem: LuProblem, grid: Grid, comm: Comm) -> None:
         try:

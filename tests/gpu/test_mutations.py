@@ -151,7 +151,6 @@ MUTATIONS = {
         f"{LU}.factorise", 'self._enter("wait")\n        self.urgent.wait(self.main.record())', 'self._enter("wait")', one_gpu("eager")
     ),
     "an update that overtakes the panel": (f"{LU}.factorise", "self.main.wait(self.urgent.record())", "pass", one_gpu("eager")),
-    "a panel buffer taken again too early": (f"{LU}.panel", "self.ready.synchronize()", "pass", grid(1, 2)),
     "a buffer for U taken again too early": (
         f"{LU}.update", "self.copied.synchronize()", "pass",
         lambda s: test_lu.test_every_row_exchange_and_depth_is_in_order_on_two_process_rows("binexch", 2, s.gpus),
