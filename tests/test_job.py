@@ -1,10 +1,10 @@
 """Ranks and their launcher, without MPI: who speaks, what is refused before MPI starts, where ranks sit, where time goes, which grid."""
 
 import pytest
-from flopbench.launcher import launched_rank, launched_ranks
 
 from flopbench import grid_choice, job, phases, placement, screen
 from flopbench.comm import SelfComm, wrong_library
+from flopbench.launcher import launched_rank, launched_ranks
 from flopbench.placement import Placed
 
 MPICH = "MPICH Version:      5.0.2"
