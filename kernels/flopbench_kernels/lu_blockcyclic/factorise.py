@@ -120,19 +120,23 @@ class Factorisation:
         panel.arrive(self.urgent)
         self._enter("swap")
         prepared = self.updater.prepare(self.urgent, panel, column, matrix.columns - column, self.u_all)
-        rest = column
         mine = looks_ahead and matrix.has_column_block(following)
         target = self.buffers[following % len(self.buffers)]
+        width = matrix.width(following) if mine else 0
+        polled = bool(ahead) or looks_ahead
+        if (
+            self.device.is_host
+        ):  # other threads begin with the rest at once; on a device with streams, the urgent one goes first
+            self._submit(prepared, column + width, polled)
         if mine:
-            width = matrix.width(following)
             self._enter("update")
             self.updater.apply(self.urgent, prepared, column, width)
             self._catch_up(list(ahead), column, width)
             self._enter("wait")
             target.assign(following)
             target.load(self.urgent, column)
-            rest += width
-        self._submit(prepared, rest, bool(ahead) or looks_ahead)
+        if not self.device.is_host:
+            self._submit(prepared, column + width, polled)
         if mine:
             self._factor(target, column)
         if looks_ahead:
