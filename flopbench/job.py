@@ -18,6 +18,7 @@ from typing import Any
 from flopbench.launcher import launched_rank, launched_ranks
 
 GRACE_S = 3.0  # how long a failing rank waits for the others to fail too
+FORWARD_S = 1.0  # between the last word and an abort
 KEEP_S = 5.0  # how long ranks linger after an interruption, so that rank 0 can save what is finished
 
 
@@ -81,22 +82,20 @@ def prepare() -> None:
 
 
 def abort(code: int) -> None:
-    """End all ranks now."""
+    """End all ranks, as soon as the launcher has had time to pass on what was said: an abort kills what it has not forwarded yet."""
     sys.stdout.flush()
     sys.stderr.flush()
     mpi = mpi_in_use()
     if mpi is not None and launched_ranks() > 1:
+        time.sleep(FORWARD_S)
         mpi.COMM_WORLD.Abort(code)
     os._exit(code)
 
 
 def crash(error: BaseException) -> None:
-    """An error that nobody expected: the traceback, then the end of the job."""
-    traceback.print_exception(error)
-    print(
-        f"flopbench: rank {launched_rank()} on {socket.gethostname()}: {type(error).__name__}; the job is ended",
-        file=sys.stderr,
-    )
+    """An error that nobody expected: who and what in one line, the traceback for whoever mends it, then the end of the job."""
+    line = f"flopbench: rank {launched_rank()} on {socket.gethostname()}: {type(error).__name__}; the job is ended"
+    sys.stderr.write("\n".join([line, *traceback.format_exception(error)]))
     abort(1)
 
 
