@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import uuid
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -252,17 +252,19 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Put `text` into `path` by a rename: a reader, or a crash, sees the old file or the new one. Raises OSError."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    """Put `text` into `path` by a rename: a reader, or a crash, sees the old file or the new one. Raises OSError.
+
+    The temporary file's name is known before it exists, so that an interruption at any moment finds it and takes it away.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with open(temporary, "x", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -15,6 +15,9 @@ from flopbench import results
 from flopbench.cli import run
 from flopbench.errors import BadInput, CannotWrite
 
+#: A shell without job control starts what runs in the background deaf to Ctrl-C; these tests may run there too.
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
@@ -164,7 +167,8 @@ def test_a_full_disk_leaves_nothing_behind(written, tmp_path, monkeypatch):
 def test_a_signal_at_any_moment_leaves_whole_records_only(name, tmp_path):
     """A sweep of many short runs, stopped at different moments; what lies in the folder is always valid."""
     sizes = ",".join(str(n) for n in range(200, 1400, 4))
-    command = [sys.executable, "-c", "from flopbench.cli import main; main()", "hpl", "--n", sizes, "--repeat", "1"]
+    command = [sys.executable, "-c", f"{HEARS_CTRL_C}from flopbench.cli import main; main()"]
+    command += ["hpl", "--n", sizes, "--repeat", "1"]
     found = 0
     for attempt in range(4):
         folder = tmp_path / str(attempt)
@@ -190,7 +194,7 @@ def test_a_signal_at_any_moment_leaves_whole_records_only(name, tmp_path):
 def test_ctrl_c_inside_a_long_library_call_keeps_the_finished_repeats(tmp_path):
     """The second of many repeats is interrupted while LAPACK computes; the first is kept, and the exit is prompt."""
     code = (
-        "import flopbench.measure as m, os, signal, threading\n"
+        f"{HEARS_CTRL_C}import flopbench.measure as m, os, signal, threading\n"
         "add = m.Measurement.add\n"
         "def watched(self, *a):\n"
         "    add(self, *a)\n"
