@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
-from os.path import commonprefix
+from itertools import takewhile
 
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]", re.IGNORECASE)
 _CLOCK = re.compile(r"@?\s*\b(\d+(?:\.\d+)?)\s*([gm])hz\b", re.IGNORECASE)
@@ -59,7 +59,12 @@ def near(got: str, names: Iterable[str], count: int = 6) -> list[str]:
         return max(whole, sum(each) / len(each) - 0.01)
 
     def begins(name: str) -> int:
-        return max(len(commonprefix([wanted, form])) for form in (key(name), short_key(name)))
+        return max(_shared_start(wanted, form) for form in (key(name), short_key(name)))
 
     scored = sorted((-likeness(name), -begins(name), name) for name in names)
     return [name for score, _, name in scored[:count] if -score >= 0.6]
+
+
+def _shared_start(one: str, other: str) -> int:
+    """Number of characters with which both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
