@@ -116,6 +116,12 @@ def test_an_unlisted_model_needs_cores_and_clock():
         described_rpeak(cpu="Ryzen 9 7950X")
 
 
+def test_the_letter_of_a_cloud_model_is_no_count_of_cores():
+    peak = described_rpeak(cpu="Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", cores=32, clock=2.9)
+    assert peak.flops == pytest.approx(32 * 32 * 2.9e9)
+    assert "icelake" in peak.spec
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
