@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import msgspec
+from threadpoolctl import ThreadpoolController
 
 from flopbench import timing
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
@@ -71,13 +73,19 @@ def measure_gemm(
     threads: int = 1,
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
+    settle: Callable[[], None] = timing.settle,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
 
     Several kernels are one kernel with operands in several places (rotation). The first repeat of each is checked in full, later
     ones against it. Gives the number of warm-up runs.
+
+    The check must not slow down the run after it: the threads of the BLAS that it uses keep spinning for a tenth of a second. So later
+    repeats are checked on one thread, and after a full check `settle` waits until they sleep.
     """
     source = Source.here()
+    pools = ThreadpoolController()
+    settle()
     warm: list[float] = []
     with progress.step("warm-up", expected_s):
         while not rule.warm(warm):
@@ -94,8 +102,11 @@ def measure_gemm(
         with progress.step(f"run {len(seen.times_s) + 1}", expected_s):
             seconds = timing.timed(kernel.run, comm, now)
         ended = timing.utc_now()
-        with progress.step("check", None):
+        in_full = turn not in watches
+        with progress.step("check", None), nullcontext() if in_full else pools.limit(limits=1, user_api="blas"):
             verdict = _judge(kernel, problem, watches, turn, len(seen.times_s) + 1, seen.verification, threads)
+        if in_full:
+            settle()
         seen.add(seconds, began, ended, verdict)
         if verdict.verdict == "FAILED":
             break

@@ -60,6 +60,7 @@ class GemmRun:
     room: plan.Room
     lines: list[PlanLine]
     now: timing.Clock = timing.clock
+    settle: Callable[[], None] = timing.settle
     interrupted: bool = False
 
     def run(self, classes: Sequence[type[Kernel]]) -> Iterator[Record | Skipped]:
@@ -169,7 +170,11 @@ class GemmRun:
                 with self.progress.step("generate", None):
                     kernel.setup(replace(problem, seed=SEED + number), self.context.comm, self.context.machine)
             comm, threads = self.context.comm, self.context.threads
-            warm.append(measure_gemm(seen, kernels, problem, comm, rule, self.progress, threads, expected, self.now))
+            warm.append(
+                measure_gemm(
+                    seen, kernels, problem, comm, rule, self.progress, threads, expected, self.now, self.settle
+                )
+            )
 
         try:
             measure_interruptibly(seen, self.context.comm, work)
