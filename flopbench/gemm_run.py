@@ -122,11 +122,11 @@ class GemmRun:
         return None
 
     def _budget(self, shapes: Sequence[Shape], rate: float, left: float) -> float:
-        """Seconds of running for the first of `shapes`; at least enough for a try."""
+        """Seconds of running and checking for the first of `shapes`; at least enough for a try."""
         if self.request.n:
             return left / len(shapes)
         last = len(shapes) == 1 or not gemm_plan.fits(shapes[1], rate, 0.75 * left)
-        return left * (0.6 if last else gemm_plan.SHARE_OF_SMALL)  # checking and generating take the rest
+        return left * (0.8 if last else gemm_plan.SHARE_OF_SMALL)  # generating takes the rest
 
     def _no_room(self, cls: type[Kernel], shape: Shape) -> str | None:
         problem = self._problem(cls, shape)
