@@ -7,6 +7,7 @@ of 3.0; the Green500 asks for it. A level needs all of its aspects: (1) timespan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,7 +28,12 @@ LONGEST_ENERGY_SHARE = 0.1  # a reading interval is at most a tenth of the core 
 READINGS_IN_CORE_PHASE = 10  # levels 2 and 3
 LONGEST_UNCOVERED_S = 10.0  # level 3: at most 5 s at each end without readings
 LEAST_WATTS_LEVEL_1 = 40e3  # a part of the machine that draws this much is enough for level 1
-LEAST_NODES = 15  # or this many nodes, if they are the largest of the allowed parts
+#: The part of the machine that is measured, unless it is the whole: the largest of a share, a power in watts and a number of nodes.
+PARTS = {1: (1 / 10, 2e3, 15), 2: (1 / 8, 10e3, 15)}
+LEAST_NODES = 15
+LARGEST_ERROR_OF_SEVERAL = (
+    0.03  # each of several meters; their common error is that over the square root of their number
+)
 #: Largest error of the meter, as a fraction of the reading.
 ACCURACY = {1: 0.05, 2: 0.02, 3: 0.01}
 
@@ -36,13 +42,16 @@ ACCURACY = {1: 0.05, 2: 0.02, 3: 0.01}
 class Site:
     """What no meter's file can tell; whoever measured says it. None means unknown, which counts as missing.
 
-    `fraction`: share of the machine that the meters see, 0 to 1. `subsystems`: "compute" (compute nodes alone), "estimated" (all that take
-    part, some of them estimated) or "all" (all measured). `accuracy`: largest error of the meter, fraction of the reading.
+    `fraction`: share of the machine that the meters see, 0 to 1. `nodes`: how many compute nodes they see.
+    `subsystems`: "compute" (compute nodes alone), "estimated" (all that take part, some of them estimated) or "all" (all measured).
+    `accuracy`: largest error of one meter, fraction of the reading; `meters`: how many.
     """
 
     fraction: float | None = None
     subsystems: str | None = None
     accuracy: float | None = None
+    nodes: int | None = None
+    meters: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,8 +112,9 @@ def _without_wall(seen: str) -> list[str]:
         f"level 1: a meter upstream of the AC/DC conversion, error at most {ACCURACY[1]:.0%} ({seen}); at least one reading a second over "
         f"a core phase of at least {SHORTEST_CORE_PHASE_S:.0f} s; the whole machine, {LEAST_WATTS_LEVEL_1 / 1e3:.0f} kW of it, or the "
         f"largest of 2 kW, a tenth and {LEAST_NODES} nodes",
-        f"level 2: that with an error of at most {ACCURACY[2]:.0%}; the average of the full run, {READINGS_IN_CORE_PHASE} equally spaced averages in "
-        f"the core phase and idle power; an eighth of the machine, 10 kW or {LEAST_NODES} nodes; all subsystems measured or estimated",
+        f"level 2: that with an error of at most {ACCURACY[2]:.0%}; the average of the full run, {READINGS_IN_CORE_PHASE} equally "
+        f"spaced averages in the core phase and idle power; "
+        f"an eighth of the machine, 10 kW or {LEAST_NODES} nodes; all subsystems measured or estimated",
         f"level 3: continuously integrated energy with an error of at most {ACCURACY[3]:.0%} (revenue grade), {READINGS_IN_CORE_PHASE} "
         f"readings in the core phase and at most {LONGEST_UNCOVERED_S:.0f} s uncovered; the whole machine; all subsystems measured",
     ]
@@ -120,12 +130,8 @@ def _level_1(seen: Readings, site: Site) -> list[str]:
         lacking.append(
             f"readings at most a tenth of the core phase apart (longest gap {seen.longest_gap_s:.3g} s of {seen.core_s:.3g} s)"
         )
-    if site.fraction is None:
-        lacking.append("the share of the machine that was measured (not given)")
-    elif site.fraction < 0.1 and seen.mean_power_w < LEAST_WATTS_LEVEL_1:
-        lacking.append(
-            f"a larger part of the machine: all, {LEAST_WATTS_LEVEL_1 / 1e3:.0f} kW or a tenth ({site.fraction:.1%} was measured)"
-        )
+    if seen.mean_power_w < LEAST_WATTS_LEVEL_1:
+        lacking += _part(1, seen, site)
     if site.subsystems is None:
         lacking.append("which subsystems were measured (not given)")
     return lacking + _accuracy(1, site)
@@ -139,8 +145,7 @@ def _level_2(seen: Readings, site: Site) -> list[str]:
         lacking.append(f"{READINGS_IN_CORE_PHASE} equally spaced averages in the core phase ({seen.readings} readings)")
     if not seen.idle:
         lacking.append("idle power")
-    if site.fraction is not None and site.fraction < 1 / 8 and seen.mean_power_w < 10e3:
-        lacking.append(f"an eighth of the machine or 10 kW ({site.fraction:.1%} was measured)")
+    lacking += _part(2, seen, site)
     if site.subsystems == "compute":
         lacking.append("all subsystems that take part, measured or estimated (compute nodes alone were)")
     return lacking + _accuracy(2, site)
@@ -154,16 +159,36 @@ def _level_3(seen: Readings, site: Site) -> list[str]:
         lacking.append(
             f"at most {LONGEST_UNCOVERED_S:.0f} s of the core phase uncovered ({seen.uncovered_s:.3g} s are)"
         )
-    if site.fraction is not None and site.fraction < 1.0:
-        lacking.append(f"the whole machine ({site.fraction:.1%} was measured)")
+    if site.fraction is None or site.fraction < 1.0:
+        measured = "not given" if site.fraction is None else f"{site.fraction:.1%}"
+        lacking.append(f"the whole machine (share that was measured: {measured})")
     if site.subsystems == "estimated":
         lacking.append("all subsystems measured (some were estimated)")
     return lacking + _accuracy(3, site)
 
 
+def _part(level: int, seen: Readings, site: Site) -> list[str]:
+    """What the part that was measured lacks: the whole machine, or the largest of a share, a power and a number of nodes."""
+    share, watts, nodes = PARTS[level]
+    if site.fraction is not None and site.fraction >= 1.0:
+        return []
+    found = "not given" if site.fraction is None else f"{site.fraction:.1%}"
+    counted = "not given" if site.nodes is None else str(site.nodes)
+    if (site.fraction or 0.0) >= share and seen.mean_power_w >= watts and (site.nodes or 0) >= nodes:
+        return []
+    return [
+        f"the whole machine or the largest of {share:.3g} of it, {watts / 1e3:.0f} kW and {nodes} nodes "
+        f"(share: {found}, power: {seen.mean_power_w / 1e3:.3g} kW, nodes: {counted})"
+    ]
+
+
 def _accuracy(level: int, site: Site) -> list[str]:
+    """The error of one meter; of several, each at most 3 %, the error over the square root of their number."""
+    wanted = f"a meter with an error of at most {ACCURACY[level]:.0%}"
     if site.accuracy is None:
-        return [f"a meter with an error of at most {ACCURACY[level]:.0%} (its accuracy was not given)"]
-    if site.accuracy > ACCURACY[level]:
-        return [f"a meter with an error of at most {ACCURACY[level]:.0%} (it has {site.accuracy:.1%})"]
+        return [f"{wanted} (its accuracy was not given)"]
+    several = site.meters > 1 and site.accuracy <= LARGEST_ERROR_OF_SEVERAL
+    error = site.accuracy / math.sqrt(site.meters) if several else site.accuracy
+    if error > ACCURACY[level]:
+        return [f"{wanted} (it is {error:.2%} over {site.meters} meter{'s' if site.meters > 1 else ''})"]
     return []
