@@ -245,10 +245,10 @@ def _file(connection: Connection, submission: Submission, now: datetime) -> None
     stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     by = f"flopbench run {record.run_id}" if record.foreign is None else f"{record.foreign}: {submission.where}"
     known = filed.standing(connection, record)
-    joined = known and "energy joined to the run after it was filed; nothing else differs"
+    reason = "energy joined to the run after it was filed; nothing else differs" if known else None
     level = record.energy and f"power: {record.energy.level}"
-    remarks = "; ".join(filter(None, [joined, submission.explanation, level]))
-    entering = Entering(connection, Provenance(by, stamp[:10], remarks or None), stamp)
+    remarks = "; ".join(filter(None, [submission.explanation, level]))
+    entering = Entering(connection, Provenance(by, stamp[:10], remarks or None, reason), stamp)
     place = find_machine(connection, submission.machine_name, submission.owner)
     if place is None:
         organisation = entering.organisation(OrganisationFacts(str(submission.owner)))
