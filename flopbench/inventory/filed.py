@@ -56,6 +56,11 @@ def standing(connection: Connection, record: Record) -> Standing | None:
     return found("refused", f"run {record.run_id} is filed already with other content")
 
 
+def one_run(record: Record, other: Record) -> bool:
+    """Whether two records differ in energy alone, if at all."""
+    return record is other or _same_but_energy(to_document(record), to_document(other))
+
+
 def row_run_id(record: Record) -> str:
     """The run_id of a row that corrects another of the same run."""
     return f"{record.run_id}/{record.content_sha256[:12]}"

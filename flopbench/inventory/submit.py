@@ -91,7 +91,7 @@ def _submit(
     inventory: Inventory, submissions: Sequence[Submission], now: datetime, dry_run: bool, keep_going: bool, hold: bool
 ) -> list[Outcome]:
     with inventory.writing() as connection:
-        judged = [(s, _judge(connection, s, now)) for s in submissions]
+        judged = _judge_all(connection, submissions, now)
         hold = hold or (any(o.refused for _, o in judged) and not keep_going)
         outcomes = []
         seen: set[str] = set()
@@ -108,6 +108,21 @@ def _submit(
             seen.add(outcome.run_id)
             outcomes.append(outcome)
     return outcomes
+
+
+def _judge_all(
+    connection: Connection, submissions: Sequence[Submission], now: datetime
+) -> list[tuple[Submission, Outcome]]:
+    """Each by itself, and against the first record of the same run in the same command."""
+    judged = []
+    first: dict[str, Record] = {}
+    for submission in submissions:
+        outcome = _judge(connection, submission, now)
+        before = first.setdefault(outcome.run_id, submission.record)
+        if not outcome.refused and not filed.one_run(before, submission.record):
+            outcome = _as(outcome, "refused", (f"run {outcome.run_id} comes twice, with other content each time",))
+        judged.append((submission, outcome))
+    return judged
 
 
 def _judge(connection: Connection, submission: Submission, now: datetime) -> Outcome:

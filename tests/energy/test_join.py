@@ -156,7 +156,9 @@ def test_a_filed_run_with_other_figures_is_still_refused(record, meter, tmp_path
     forged = results.from_document(results.to_document(forged))
     with Inventory(str(tmp_path / "i.db")) as inventory:
         inventory.init()
-        submit(inventory, [Submission(results.read(record), "r.json", "NTU", "alpha")], NOW)
+        both = [Submission(r, "r.json", "NTU", "alpha") for r in (results.read(record), forged)]
+        assert [o.what for o in submit(inventory, both, NOW)] == ["not filed", "refused"]
+        submit(inventory, both[:1], NOW)
         (outcome,) = submit(inventory, [Submission(forged, "r.json", "NTU", "alpha")], NOW)
     assert outcome.refused and "other content" in outcome.reasons[0]
 
