@@ -125,6 +125,9 @@ def test_a_log_takes_the_zone_that_its_meters_write_or_asks(tmp_path, capsys):
     new = results.read(joined_file(out))
     assert new.energy.mean_power_w == pytest.approx(20)
     assert any("UTC+01:00" in line for line in new.energy.warnings)
+    capsys.readouterr()
+    assert run(["report", str(joined_file(out))]) == 0, "a log's record says nothing of memory and limits"
+    assert "lu_fp64_foreign" in capsys.readouterr().out
     meter.write_text("time,energy_j\n" + "".join(f"{t.timestamp()},{i * 20}\n" for i, t in enumerate(times)))
     assert run(["energy", "join", "--hpl-log", str(log), str(meter), "--output", str(out)]) == 2
     assert "--timezone" in capsys.readouterr().err
