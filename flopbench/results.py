@@ -129,6 +129,7 @@ class Energy(_Strict, kw_only=True):
     level: str
     missing: list[str]
     meters: list[dict[str, Any]]
+    warnings: list[str] = []
 
 
 class Record(_Strict, kw_only=True):

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("flopbench.cli.report", "Tables, pages and plots of records."),
     "compare": ("flopbench.cli.compare", "Compare records: ratio with interval, verdict, exit code."),
     "gate": ("flopbench.cli.gate", "Guard against regressions in CI: both sides in one job, in pairs."),
+    "energy": ("flopbench.cli.energy", "Join the readings of power meters to a run that is over: GFLOPS/W."),
     "submit": ("flopbench.cli.submit", "File Results into the inventory, checked again on arrival."),
     "inventory": (
         "flopbench.cli.inventory",

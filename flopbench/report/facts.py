@@ -46,7 +46,8 @@ def machine_table(machine: Machine) -> Table:
         ("Sockets, cores", _joined((cpu.sockets, "socket"), (cpu.cores, "core"))),
         (
             "Usable by this run",
-            f"{limits.usable_cores} cores" + (f", quota {limits.quota_cpus:g} CPUs" if limits.quota_cpus else ""),
+            limits
+            and f"{limits.usable_cores} cores" + (f", quota {limits.quota_cpus:g} CPUs" if limits.quota_cpus else ""),
         ),
         ("Clock", _joined_text(_hertz(cpu.base_hz, "base"), _hertz(cpu.max_hz, "at most"))),
         ("Instruction sets", " ".join(flag for flag in _ISA_OF_INTEREST if flag in cpu.isa) or None),
@@ -56,7 +57,8 @@ def machine_table(machine: Machine) -> Table:
         ),
         (
             "Memory",
-            size(memory.total_bytes)
+            memory
+            and size(memory.total_bytes)
             + (f", limited to {size(memory.cgroup_limit_bytes)}" if memory.cgroup_limit_bytes else ""),
         ),
         *(("GPU", f"{gpu.name}" + (f", {size(gpu.memory_bytes)}" if gpu.memory_bytes else "")) for gpu in machine.gpus),
