@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flopbench import timing
+from flopbench.blas_threads import take_control
 from flopbench.kernel_api import Comm, Kernel
-from flopbench.machine import blas
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
 from flopbench.phases import PhaseClock
@@ -94,7 +94,7 @@ def measure_interruptibly(seen: Measurement, comm: Comm, work: Callable[[], None
 
     def guarded() -> None:
         try:
-            blas.take_control()  # kernels limit the threads of their BLAS in setup
+            take_control()  # kernels limit the threads of their BLAS in setup
             work()
         except BaseException as error:
             failure.append(error)

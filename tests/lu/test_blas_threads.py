@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from flopbench_kernels.blas_threads import BlasThreads
 from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from flopbench.blas_threads import BlasThreads
 from flopbench.comm import SelfComm
 from flopbench.errors import RunFailed
 from flopbench.hpl_matrix import HplMatrix

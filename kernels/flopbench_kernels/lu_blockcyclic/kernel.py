@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from flopbench.blas_threads import BlasThreads
 from flopbench.errors import BadInput, RunFailed
 from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem
-from flopbench_kernels.blas_threads import BlasThreads
 from flopbench_kernels.device.blas import Blas, blas_by_path, scipy_blas
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.lu_blockcyclic import grid as grids
