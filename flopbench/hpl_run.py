@@ -119,6 +119,7 @@ class HplRun:
                 expected,
                 self.now,
                 self.phases,
+                lu_solve_flops(case.n),
             ),
         )
         self.interrupted = seen.interrupted
