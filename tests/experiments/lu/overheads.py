@@ -4,8 +4,7 @@
     mpiexec -bind-to core -n 2 python tests/experiments/lu/overheads.py exchange
     mpiexec -n 2 python tests/experiments/lu/overheads.py memory --grid 2x1 --n 8000
 
-panel: a matrix whose blocks have next to no arithmetic, on one rank of its own (no messages): NB = 200 with one row left for each panel is
-not possible, so NB is 1 to 4 columns of work and the time of a whole step is shown: everything that is done once a panel, in Python.
+panel: the time of a whole step where arithmetic is next to nothing: what is done once a panel, BLAS and MPI included, so an upper bound.
 exchange: the panel's agreement on a pivot of 2 x NB + 4 doubles, against the library's own Allreduce of the same message, alternating.
 memory: peak resident size of each rank beyond what it had before setup, against its share of 8 N^2 plus panels.
 """
