@@ -109,7 +109,7 @@ def agree(comm: Comm, mine: Mapping[str, object]) -> None:
     told = comm.gather((dict(mine), socket.gethostname()))
     message = None
     for rank, (theirs, host) in enumerate(told or []):
-        other = [name for name, value in theirs.items() if value != mine[name]]
+        other = [name for name, value in theirs.items() if repr(value) != repr(mine[name])]  # nan is nan
         if other and message is None:
             given = ", ".join(f"--{name.replace('_', '-')} {theirs[name]} instead of {mine[name]}" for name in other)
             message = f"rank {rank} on {host} was given {given}; start all ranks with the same options"

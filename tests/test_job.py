@@ -79,10 +79,10 @@ class TwoRanks:
 
 
 def test_ranks_with_other_options_are_named_with_their_host():
-    same = {"n": (300,), "repeat": 1}
-    agree(TwoRanks(0, (same, "b")), same)
+    same = {"n": (300,), "repeat": 1, "memory": float("nan")}
+    agree(TwoRanks(0, ({**same, "memory": float("nan")}, "b")), same)
     with pytest.raises(BadInput, match=r"rank 1 on b was given --repeat 3 instead of 1; start all ranks"):
-        agree(TwoRanks(0, ({"n": (300,), "repeat": 3}, "b")), same)
+        agree(TwoRanks(0, ({**same, "repeat": 3}, "b")), same)
     with pytest.raises(BadInput, match="rank 1 on b"):
         agree(TwoRanks(1, None), same)
 
