@@ -153,6 +153,8 @@ if what == "allocates":
     kernel.BlockCyclicLu._allocate = broken
 elif what == "disagrees":
     if launched_rank() == 1: sys.argv[sys.argv.index("--n") + 1] = "333"
+elif what == "is refused":  # before this rank has started MPI, where the other one waits
+    if launched_rank() == 1: sys.argv[sys.argv.index("--nb") + 1] = "0"
 else:
     whole = factorise.Factorisation._step
     factorise.Factorisation._step = broken
@@ -168,6 +170,7 @@ main()
         ("raises", "rank 1 on"),
         ("allocates", "rank 1 on"),
         ("disagrees", "rank 1 on"),
+        ("is refused", "rank 1 on"),
     ],
 )
 def test_a_fault_on_one_rank_ends_the_job_within_30_seconds(mpi, what, said, tmp_path):
