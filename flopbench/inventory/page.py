@@ -10,16 +10,19 @@ import functools
 import hashlib
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from typing import Any
 
+from sqlalchemy import Connection
+
 import flopbench
 from flopbench.inventory import charts, summary
 from flopbench.inventory.model import SECTORS
-from flopbench.inventory.overview import MachineRow
-from flopbench.inventory.published import SectorTable
+from flopbench.inventory.overview import MachineRow, machine_rows
+from flopbench.inventory.published import SectorTable, sector_tables
 from flopbench.units import percent, rate
 
 _SECTOR_ORDER = [*SECTORS, "not stated"]
@@ -40,15 +43,33 @@ def say(key: str, **values: Any) -> str:
     return f'<span class="en" lang="en">{english}</span><span class="zh" lang="zh-Hant-TW">{chinese}</span>'
 
 
-def render(rows: list[MachineRow], published: list[SectorTable], now: datetime | None = None) -> str:
+@dataclass(frozen=True)
+class Contents:
+    """What the page shows: the `ranked` machines by Rmax, then the `others`, sums by sector, and the published tables."""
+
+    ranked: list[MachineRow]
+    others: list[MachineRow]
+    sums: summary.Summary
+    published: list[SectorTable]
+
+    @property
+    def machines(self) -> list[MachineRow]:
+        return [*self.ranked, *self.others]
+
+
+def contents(connection: Connection) -> Contents:
+    ranked = summary.ranking(connection, "rmax").rows
+    known = {row.machine_id for row in ranked}
+    others = [row for row in machine_rows(connection) if row.machine_id not in known]
+    return Contents(ranked, others, summary.by(connection, "sector"), sector_tables(connection))
+
+
+def render(shown: Contents, now: datetime | None = None) -> str:
     """The whole page. `now` in UTC."""
-    sums = summary.by(rows, "sector")
     script, style = _data("page.js"), _data("page.css") + _phone_labels()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     date = (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M")
-    ranked = summary.ranking(rows, "rmax")
-    listed = {row.machine_id for row in ranked}
     return "".join(
         [
             '<!DOCTYPE html>\n<html lang="zh-Hant-TW" data-language="zh"><head><meta charset="utf-8">',
@@ -57,11 +78,11 @@ def render(rows: list[MachineRow], published: list[SectorTable], now: datetime |
             f"<title>{escape(_texts()['title'][1])}</title><style>{style}</style></head><body><main>",
             f'<header><h1>{say("title")}</h1><button class="language" type="button">{say("language")}</button></header>',
             f"<p>{say('lead')}</p>",
-            _key_figures(sums),
-            _sectors(sums),
-            *map(_published, published),
-            _charts(ranked),
-            _machines([*ranked, *(row for row in rows if row.machine_id not in listed)], len(ranked)),
+            _key_figures(shown.sums),
+            _sectors(shown.sums),
+            *map(_published, shown.published),
+            _charts(shown.ranked),
+            _machines(shown.machines, len(shown.ranked)),
             f'<p class="soft">{say("made", version=flopbench.__version__, date=date)}</p></main>',
             f"<script>{script}</script></body></html>\n",
         ]

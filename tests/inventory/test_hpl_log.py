@@ -180,10 +180,13 @@ def test_a_foreign_rate_is_listed_but_never_ranks_as_verified(tmp_path, capsys):
     assert "already filed" in capsys.readouterr().out
     with Inventory(where) as inventory, inventory.reading() as connection:
         rows = overview.machine_rows(connection)
+        of_all = summary.ranking(connection, "rmax")
+        of_verified = summary.ranking(connection, "rmax", verified_only=True)
+        sums = summary.by(connection, "sector")
     assert [r.best.standing for r in rows] == ["foreign"]
-    assert rows[0].verified is None
-    assert summary.ranking(rows, "rmax", verified_only=True) == []
-    assert len(summary.ranking(rows, "rmax")) == 1
+    assert (of_all.rows, of_all.ranked) == (rows, 1)
+    assert (of_verified.rows, of_verified.ranked, of_verified.machines) == ([], 0, 1)
+    assert (sums.small.measured, sums.small.verified) == (1, 0)
 
 
 def test_a_log_does_not_name_its_machine(tmp_path, capsys):
