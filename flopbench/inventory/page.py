@@ -126,8 +126,13 @@ def _sectors(sums: summary.Summary) -> str:
         if group.machines
     ]
     said = "".join(f'<p class="soft">{note}</p>' for note in notes)
-    table = f'<table class="sums"><thead><tr><th>{say("sector")}</th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f"<section><h2>{say('sectors')}</h2>{''.join(bars)}{table}{said}</section>"
+    return f"<section><h2>{say('sectors')}</h2>{''.join(bars)}{_sums_table(head, body)}{said}</section>"
+
+
+def _sums_table(head: str, body: str) -> str:
+    """Scrolls sideways by itself where it is wider than the page."""
+    heading = f"<thead><tr><th>{say('sector')}</th>{head}</tr></thead>"
+    return f'<div class="wide"><table class="sums">{heading}<tbody>{body}</tbody></table></div>'
 
 
 def _sums(group: summary.Group, total: summary.Group) -> str:
@@ -164,10 +169,7 @@ def _published(table: SectorTable) -> str:
         counted = table.total.counted.value if table.total.counted else None
         body += f"<tr><td>{escape(table.total.label)}, {say('as_printed')}</td>{cells(counted, printed(table.total.totals))}</tr>"
     head = "".join(f'<th class="n">{cell}</th>' for cell in (say("organisations"), "FP64 TFLOPS", "FP32 TFLOPS"))
-    return (
-        f"<section><h2>{say('published', title=table.title)}</h2>"
-        f'<table class="sums"><thead><tr><th>{say("sector")}</th>{head}</tr></thead><tbody>{body}</tbody></table></section>'
-    )
+    return f"<section><h2>{say('published', title=table.title)}</h2>{_sums_table(head, body)}</section>"
 
 
 def _charts(rows: list[MachineRow]) -> str:
