@@ -25,7 +25,7 @@ def _highest(group: str) -> str:
     return (
         f"SELECT best.id FROM measurements AS best WHERE {group} AND best.rmax_flops IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM measurements AS later WHERE later.corrects = best.id) "
-        "ORDER BY best.rmax_flops DESC, best.id LIMIT 1"
+        "ORDER BY best.rmax_flops DESC, best.id DESC LIMIT 1"
     )
 
 
