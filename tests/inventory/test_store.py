@@ -141,7 +141,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, capsys):
     assert "not a SQLite database" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite://", "http://x", "://"])
+@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite://", "http://x", "://", "postgresql://host:port/db"])
 def test_other_urls_are_refused_in_one_line(url):
     with pytest.raises(BadInput):
         parse_location(url)
