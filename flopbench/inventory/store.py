@@ -94,7 +94,7 @@ class Inventory:
             raise Unreachable(
                 f"no inventory at {self.name}; make one with: flopbench inventory init --inventory {self.name}"
             )
-        with self._connection() as connection:
+        with self.reading() as connection:
             step = migrations.step_of(connection)
         if step < migrations.LATEST:
             raise BadInput(

@@ -113,6 +113,15 @@ def test_an_older_inventory_is_brought_up_to_date_with_its_rows(tmp_path):
             assert history.machine(connection, "alpha")["versions"][0]["cores"] == 10
 
 
+def test_a_reader_does_not_wait_for_a_writer(inventory, capsys, monkeypatch):
+    monkeypatch.setattr("flopbench.inventory.store.BUSY_SECONDS", 0.1)
+    with inventory.writing() as connection:
+        entering(connection).organisation(OrganisationFacts("NTU"))
+        assert run(["inventory", "list", "--inventory", inventory.name]) == 0
+        assert run(["inventory", "add", "--inventory", inventory.name, "--organisation", "X", "--source", "y"]) == 4
+    assert "database is locked" in capsys.readouterr().err
+
+
 def test_a_newer_inventory_names_the_flopbench_that_reads_it(inventory):
     with inventory.writing() as connection:
         row = {"step": 99, "name": "future", "applied_utc": STAMP, "flopbench": "7.0.0"}
