@@ -11,6 +11,7 @@ import numpy as np
 
 from flopbench.errors import BadInput, RunFailed
 from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem
+from flopbench_kernels.blas_threads import BlasThreads
 from flopbench_kernels.device.blas import Blas, blas_by_path, scipy_blas
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.lu_blockcyclic import grid as grids
@@ -36,7 +37,7 @@ class BlockCyclicLu(Kernel):
     _substitution: BackwardSubstitution | None = None
     _matrix: LocalMatrix | None = None
     _grid: Grid | None = None
-    _limits: Any = None
+    _blas_threads: BlasThreads | None = None
 
     @abstractmethod
     def make_device(self, threads: int, comm: Comm) -> Device:
@@ -55,8 +56,6 @@ class BlockCyclicLu(Kernel):
 
     def setup(self, problem: LuProblem, comm: Comm, machine: Any) -> None:
         """Collective. Raises BadInput if ranks disagree, RunFailed on every rank if one cannot allocate."""
-        from threadpoolctl import threadpool_limits
-
         self.close()
         agree_on(problem, comm)
         self._comm = comm
@@ -69,7 +68,10 @@ class BlockCyclicLu(Kernel):
                 self._allocate(problem, self._grid, comm)
             except MemoryError as error:
                 fault = f"rank {comm.rank} on {socket.gethostname()}: not enough memory for its part of N = {problem.n}: {error}"
-        self._limits = threadpool_limits(1, user_api="blas")
+        self._blas_threads = BlasThreads(1)
+        excess = self._blas_threads.excess()
+        if fault is None and excess:
+            fault = f"rank {comm.rank} on {socket.gethostname()}: BLAS threads cannot be held at one each: {excess}"
         together(comm, fault)
 
     def _allocate(self, problem: LuProblem, grid: Grid, comm: Comm) -> None:
@@ -123,9 +125,9 @@ class BlockCyclicLu(Kernel):
                 part.free()
         if self._device is not None:
             self._device.close()
-        if self._limits is not None:
-            self._limits.restore_original_limits()
-        self._substitution = self._factorisation = self._matrix = self._device = self._grid = self._limits = None
+        if self._blas_threads is not None:
+            self._blas_threads.restore()
+        self._substitution = self._factorisation = self._matrix = self._device = self._grid = self._blas_threads = None
 
     def describe(self) -> dict[str, str]:
         return dict(self._device.describe()) if self._device is not None else {}
