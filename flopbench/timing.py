@@ -7,9 +7,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from flopbench.kernel_api import Comm
 from flopbench.results import Spread
+
+if TYPE_CHECKING:  # it brings NumPy, which the inventory does not need
+    from flopbench.kernel_api import Comm
 
 #: Seconds from an arbitrary zero, monotonic. Tests hand in a fake.
 Clock = Callable[[], float]

@@ -88,13 +88,12 @@ def add(location: str | None, as_json: bool, **options: Any) -> None:
 def list_machines(location: str | None, order: str, precision: str, verified: bool, limit: int, as_json: bool) -> None:
     """Machines, ranked by Rmax, by Rmax/Rpeak or by GFLOPS per watt."""
     from flopbench.cli import inventory_output as out
-    from flopbench.inventory import overview, summary
+    from flopbench.inventory import summary
     from flopbench.inventory.store import Inventory
 
     with Inventory(location).open() as inventory, inventory.reading() as connection:
-        rows = overview.machine_rows(connection, precision)
-    ranked = summary.ranking(rows, order, verified)
-    out.ranking(ranked[: limit or None], len(ranked), len(rows), order, as_json)
+        ranking = summary.ranking(connection, order, precision, verified, limit or None)
+    out.ranking(ranking, order, as_json)
 
 
 @command.command("show")
@@ -123,13 +122,13 @@ def show(location: str | None, machine: str, organisation: str | None, run: bool
 def summarise(location: str | None, grouping: str, as_json: bool) -> None:
     """FP64 and FP32 TFLOPS, shares and Rmax by sector, organisation or year."""
     from flopbench.cli import inventory_output as out
-    from flopbench.inventory import overview, published, summary
+    from flopbench.inventory import published, summary
     from flopbench.inventory.store import Inventory
 
     with Inventory(location).open() as inventory, inventory.reading() as connection:
-        rows = overview.machine_rows(connection)
+        sums = summary.by(connection, grouping)
         tables = published.sector_tables(connection)
-    out.summary(summary.by(rows, grouping), grouping, tables, as_json)
+    out.summary(sums, grouping, tables, as_json)
 
 
 @command.command("import")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flopbench.inventory.importing import Import, Imported
     from flopbench.inventory.overview import MachineRow
     from flopbench.inventory.published import SectorTable
-    from flopbench.inventory.summary import Group, Summary
+    from flopbench.inventory.summary import Group, Ranking, Summary
 
 
 def document(value: Any) -> None:
@@ -75,9 +75,11 @@ def machine_json(row: MachineRow) -> dict[str, Any]:
     }
 
 
-def ranking(rows: list[MachineRow], ranked: int, machines: int, order: str, as_json: bool) -> None:
+def ranking(found: Ranking, order: str, as_json: bool) -> None:
+    rows = found.rows
     if as_json:
-        return document({"machines": [machine_json(r) for r in rows], "ranked": ranked, "in_inventory": machines})
+        counts = {"ranked": found.ranked, "in_inventory": found.machines}
+        return document({"machines": [machine_json(r) for r in rows], **counts})
     columns = [("#", "right"), ("machine", "left"), ("Rmax", "right"), ("Rpeak", "right"), ("of peak", "right")]
     columns += [("GF/W", "right"), ("standing", "right")]
     cells = [
@@ -93,7 +95,7 @@ def ranking(rows: list[MachineRow], ranked: int, machines: int, order: str, as_j
         for place, row in enumerate(rows, start=1)
     ]
     _table(f"Machines by {order}", columns, cells)
-    click.echo(f"{len(rows)} of {ranked} with that figure, {machines} in the inventory")
+    click.echo(f"{len(rows)} of {found.ranked} with that figure, {found.machines} in the inventory")
 
 
 def summary(found: Summary, grouping: str, published: list[SectorTable], as_json: bool) -> None:

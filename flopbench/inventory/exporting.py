@@ -6,10 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from flopbench.errors import BadInput, CannotWrite, UnknownName
-from flopbench.inventory import overview, published, summary
+from flopbench.inventory import page, summary
 from flopbench.inventory.exchange import forms, sheets
-from flopbench.inventory.overview import MachineRow
+from flopbench.inventory.overview import machine_rows
 from flopbench.inventory.store import Inventory
 
 FORMS = ("national", "top500", "green500")
@@ -32,35 +34,34 @@ def export(
     if language not in forms.LANGUAGES:
         raise UnknownName("language", language, forms.LANGUAGES)
     inventory.check_schema()
-    with inventory.reading() as connection:
-        rows = overview.machine_rows(connection)
-        tables = published.sector_tables(connection)
     done = []
+    with inventory.reading() as connection:
+        if csv_path or xlsx_path:
+            table, heading_rows, merged = _table(connection, form, language, full)
+        if html_path:
+            shown = page.contents(connection)
     if csv_path or xlsx_path:
-        table, heading_rows, merged = _table(rows, form, language, full)
         machines = len(table) - heading_rows
         if csv_path:
             done.append((_write(csv_path, sheets.to_csv(table)), machines))
         if xlsx_path:
             done.append((_write(xlsx_path, sheets.to_xlsx(table, heading_rows, merged)), machines))
     if html_path:
-        from flopbench.inventory import page
-
-        done.append((_write(html_path, page.render(rows, tables).encode()), len(rows)))
+        done.append((_write(html_path, page.render(shown).encode()), len(shown.machines)))
     return done
 
 
 def _table(
-    rows: list[MachineRow], form: str, language: str, full: bool
+    connection: Connection, form: str, language: str, full: bool
 ) -> tuple[list[list[sheets.Value]], int, tuple[str, ...]]:
     """The rows, how many of them are heading, and which cells of it are merged."""
     if form == "national":
-        return forms.national(rows, language, full), 2, forms.MERGED
-    by_rmax = summary.ranking(rows, "rmax")
+        return forms.national(machine_rows(connection), language, full), 2, forms.MERGED
+    by_rmax = summary.ranking(connection, "rmax").rows
     if form == "top500":
         return forms.top500(by_rmax), 1, ()
     ranks = {row.machine_id: rank for rank, row in enumerate(by_rmax, start=1)}
-    return forms.green500(summary.ranking(rows, "gflops-per-watt"), ranks), 1, ()
+    return forms.green500(summary.ranking(connection, "gflops-per-watt").rows, ranks), 1, ()
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -38,6 +38,7 @@ _START = re.compile(r"^HPL_pdgesv\(\) start time\s+(?P<time>.+?)\s*$")
 _END = re.compile(r"^HPL_pdgesv\(\) end time\s+(?P<time>.+?)\s*$")
 _THRESHOLD = re.compile(rf"scaled residuals are less than\s+(?P<value>{_NUMBER})")
 _BANNER = re.compile(r"HPLinpack\s+(?P<version>\d+\.\d+)")
+_NVIDIA = re.compile(r"HPL-NVIDIA\s+(?P<version>\d+(?:\.\d+)+)")
 _NORM = re.compile(rf"^\|\|(?P<what>Ax-b|A|x|b)\|\|_oo[ .]*=\s*(?P<value>{_NUMBER})\s*$")
 
 _VARIANT = re.compile(
@@ -149,6 +150,8 @@ def _program(text: str) -> str:
     version = banner["version"] if banner else "of unknown version"
     if "rocHPL" in text or "Final Score" in text:
         return f"rocHPL (HPL {version})"
+    if nvidia := _NVIDIA.search(text):
+        return f"HPL-NVIDIA {nvidia['version']}"
     if "per GPU" in text or "cuSOLVERMp" in text:
         return f"HPL-NVIDIA (HPL {version})"
     if re.search(r"Column=\d+ Fraction=[\d.]+ Kernel=", text):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, inspect, text
 
 from flopbench.errors import BadInput
-from flopbench.inventory import schema
+from flopbench.inventory import best, schema
 
 
 class Step(NamedTuple):
@@ -22,7 +22,7 @@ class Step(NamedTuple):
 
 
 def _tables(connection: Connection) -> None:
-    schema.metadata.create_all(connection)
+    schema.metadata.create_all(connection, tables=schema.FACTS)
 
 
 def _append_only(connection: Connection) -> None:
@@ -45,7 +45,7 @@ def _append_only(connection: Connection) -> None:
             connection.execute(text(f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} {body}"))
 
 
-STEPS = (Step(1, "tables", _tables), Step(2, "append only", _append_only))
+STEPS = (Step(1, "tables", _tables), Step(2, "append only", _append_only), Step(3, "best rates", best.install))
 LATEST = STEPS[-1].number
 
 

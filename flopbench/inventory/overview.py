@@ -1,14 +1,21 @@
-"""What the inventory holds now: every machine with its present facts, peaks and best rate. The base of list, summary, export and page."""
+"""What the inventory holds now: every machine with its present facts, peaks and best rate. The base of list, summary, export and page.
+
+`present` is the one place that says what these figures are; the database computes them, so that a list of twenty brings back twenty rows.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Subquery, and_, case, cast, func, literal, or_, select
+from sqlalchemy import Integer as WholeNumber
 
 from flopbench.inventory import schema
 from flopbench.inventory.model import LEAST_COUNTED_FLOPS, STANDINGS
+
+_FACTS = [column.name for column in schema.machine_versions.columns]
+_DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,6 @@ class Best:
     standing: str
     measured_on: str | None
     power_w: float | None
-    flops_per_watt: float | None
     n: int | None
     source: str
     run_id: str | None
@@ -28,7 +34,11 @@ class Best:
 
 @dataclass(frozen=True)
 class MachineRow:
-    """One machine as it stands now. Rates in FLOP/s, power in W; `facts` are the columns of its newest version."""
+    """One machine as it stands now. Rates in FLOP/s, power in W; `facts` are the columns of its newest version.
+
+    `of_rpeak` is Rmax over Rpeak. `flops_per_watt` is as measured or published, else Rmax over power. `year` is when the
+    machine was installed, else when it was measured.
+    """
 
     machine_id: int
     organisation: str
@@ -38,7 +48,9 @@ class MachineRow:
     fp64_peak: float | None
     fp32_peak: float | None
     best: Best | None
-    verified: Best | None
+    of_rpeak: float | None
+    flops_per_watt: float | None
+    year: int | None
 
     @property
     def name(self) -> str:
@@ -56,138 +68,144 @@ class MachineRow:
     def rpeak(self) -> float | None:
         return self.fp64_peak
 
-    @property
-    def of_rpeak(self) -> float | None:
-        """Rmax over Rpeak."""
-        return self.rmax / self.rpeak if self.rmax and self.rpeak else None
 
-    @property
-    def flops_per_watt(self) -> float | None:
-        """As it was measured or published; else Rmax over power."""
-        if self.best is None:
-            return None
-        if self.best.flops_per_watt:
-            return self.best.flops_per_watt
-        power = self.best.power_w
-        return self.best.rmax_flops / power if power else None
+def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
+    """A row for each machine, with the columns of its newest version and:
 
-    @property
-    def year(self) -> int | None:
-        """When it was installed; else when it was measured."""
-        if self.facts["year"]:
-            return int(self.facts["year"])
-        if self.best and self.best.measured_on and self.best.measured_on[:4].isdigit():
-            return int(self.best.measured_on[:4])
-        return None
-
-    @property
-    def counted(self) -> bool:
-        """Whether it enters the sums: running, and at least 1 TFLOPS in FP64 by its peak, or its Rmax if there is no peak."""
-        size = self.rpeak or self.rmax or 0.0
-        return self.status == "running" and size >= LEAST_COUNTED_FLOPS
+    organisation, sector, tier; fp64_peak, fp32_peak (newest, not corrected, FLOP/s); rmax_flops and its measurement_id,
+    standing, measured_on, power_w, n, rate_source, run_id (the best LU rate in `precision`; of equal rates the better
+    proven); of_rpeak, flops_per_watt, shown_year; `verified`, whether flopbench verified a rate of it; `counted`, whether
+    it enters the sums: it runs, and has at least 1 TFLOPS in FP64 by its peak, or its Rmax if there is no peak.
+    """
+    machines, facts, owners = schema.machines, schema.machine_versions, schema.organisation_versions
+    top, proven = schema.best_rates.alias("top"), schema.best_rates.alias("proven")
+    fp64, fp32 = schema.peaks.alias("fp64"), schema.peaks.alias("fp32")
+    joined = (
+        machines.join(facts, and_(facts.c.machine_id == machines.c.id, facts.c.version == _newest(facts, "machine_id")))
+        .join(owners, owners.c.organisation_id == machines.c.organisation_id)
+        .outerjoin(fp64, fp64.c.id == _peak("fp64"))
+        .outerjoin(fp32, fp32.c.id == _peak("fp32"))
+        .outerjoin(proven, and_(_lu_rate(proven, precision), proven.c.standing == "verified"))
+        .outerjoin(
+            top, and_(_lu_rate(top, precision), top.c.standing == "verified" if verified_only else _highest(top))
+        )
+    )
+    rmax, rpeak = top.c.rmax_flops, func.nullif(fp64.c.flops, 0)
+    measured_in = case(
+        (
+            and_(*(func.substr(top.c.measured_on, place, 1).in_(_DIGITS) for place in range(1, 5))),
+            cast(func.substr(top.c.measured_on, 1, 4), WholeNumber),
+        )
+    )
+    return (
+        select(
+            *(facts.c[name] for name in _FACTS),
+            owners.c.name.label("organisation"),
+            owners.c.sector,
+            owners.c.tier,
+            fp64.c.flops.label("fp64_peak"),
+            fp32.c.flops.label("fp32_peak"),
+            rmax,
+            *(top.c[name] for name in ("measurement_id", "standing", "measured_on", "power_w", "n", "run_id")),
+            top.c.source.label("rate_source"),
+            (rmax / rpeak).label("of_rpeak"),
+            func.coalesce(func.nullif(top.c.flops_per_watt, 0), rmax / func.nullif(top.c.power_w, 0)).label(
+                "flops_per_watt"
+            ),
+            func.coalesce(func.nullif(facts.c.year, 0), measured_in).label("shown_year"),
+            case((proven.c.rmax_flops.is_not(None), 1), else_=0).label("verified"),
+            case(
+                (
+                    and_(
+                        facts.c.status == "running",
+                        func.coalesce(rpeak, rmax, 0) >= LEAST_COUNTED_FLOPS,
+                    ),
+                    1,
+                ),
+                else_=0,
+            ).label("counted"),
+        )
+        .select_from(joined)
+        .where(owners.c.version == _newest(owners, "organisation_id"))
+        .subquery("present")
+    )
 
 
 def machine_rows(connection: Connection, precision: str = "fp64") -> list[MachineRow]:
     """All machines, in the order in which they were entered. `precision` is that of the LU rate."""
-    peaks = _current_peaks(connection)
-    best, verified = best_rates(connection, precision)
-    versions, organisations = schema.machine_versions, schema.organisation_versions
-    newest = _newest(versions, versions.c.machine_id)
-    newest_owner = _newest(organisations, organisations.c.organisation_id)
-    query = (
-        select(
-            versions,
-            organisations.c.name.label("organisation"),
-            organisations.c.sector.label("sector"),
-            organisations.c.tier.label("tier"),
-        )
-        .join(newest, and_(newest.c.of == versions.c.machine_id, newest.c.version == versions.c.version))
-        .join(schema.machines, schema.machines.c.id == versions.c.machine_id)
-        .join(organisations, organisations.c.organisation_id == schema.machines.c.organisation_id)
-        .join(
-            newest_owner,
-            and_(
-                newest_owner.c.of == organisations.c.organisation_id, newest_owner.c.version == organisations.c.version
-            ),
-        )
-        .order_by(versions.c.machine_id)
-    )
-    rows = []
+    now = present(precision)
+    return fetch(connection, select(now).order_by(now.c.machine_id))
+
+
+def fetch(connection: Connection, query: Any) -> list[MachineRow]:
+    """The rows of a query that selects the columns of `present`."""
     result = connection.execute(query)
     names = list(result.keys())
-    for values in result:
-        row = dict(zip(names, values, strict=True))
-        machine = row["machine_id"]
-        rows.append(
-            MachineRow(
-                machine_id=machine,
-                organisation=row["organisation"],
-                sector=row["sector"],
-                tier=row["tier"],
-                facts=row,
-                fp64_peak=peaks.get((machine, "fp64")),
-                fp32_peak=peaks.get((machine, "fp32")),
-                best=best.get(machine),
-                verified=verified.get(machine),
-            )
+    return [_row(dict(zip(names, values, strict=True))) for values in result]
+
+
+def _row(row: dict[str, Any]) -> MachineRow:
+    best = None
+    if row["measurement_id"] is not None:
+        best = Best(
+            row["measurement_id"],
+            row["rmax_flops"],
+            row["standing"],
+            row["measured_on"],
+            row["power_w"],
+            row["n"],
+            row["rate_source"],
+            row["run_id"],
         )
-    return rows
+    return MachineRow(
+        machine_id=row["machine_id"],
+        organisation=row["organisation"],
+        sector=row["sector"],
+        tier=row["tier"],
+        facts={name: row[name] for name in _FACTS},
+        fp64_peak=row["fp64_peak"],
+        fp32_peak=row["fp32_peak"],
+        best=best,
+        of_rpeak=row["of_rpeak"],
+        flops_per_watt=row["flops_per_watt"],
+        year=row["shown_year"],
+    )
 
 
-def best_rates(connection: Connection, precision: str) -> tuple[dict[int, Best], dict[int, Best]]:
-    """By machine: the best LU rate of any standing, and the best that flopbench verified."""
-    table, other, machines = schema.measurements, schema.measurements.alias("other"), schema.machines
-    corrected = select(other.c.id).where(other.c.corrects == table.c.id).correlate(table).exists()
-    top = table.alias("top")
-    columns = [top.c[name] for name in ("id", "machine_id", "standing", "rmax_flops", "measured_on", "power_w")]
-    columns += [top.c[name] for name in ("flops_per_watt", "n", "source", "run_id")]
-    rows: list[Any] = []
-    for standing in STANDINGS:
-        # The last entry of each machine in the index `measurements_best`: one look-up a machine, however many measurements it has.
-        highest = (
-            select(table.c.id)
-            .where(table.c.routine == "lu", table.c.precision == precision, table.c.machine_id == machines.c.id)
-            .where(table.c.standing == standing, table.c.rmax_flops.is_not(None), ~corrected)
-            .order_by(table.c.rmax_flops.desc(), table.c.id.desc())
-            .limit(1)
-            .correlate(machines)
-            .scalar_subquery()
-        )
-        rows += connection.execute(select(*columns).select_from(machines.join(top, top.c.id == highest)))
-    best: dict[int, Best] = {}
-    verified: dict[int, Best] = {}
-    for row in rows:
-        found = Best(
-            row.id,
-            row.rmax_flops,
-            row.standing,
-            row.measured_on,
-            row.power_w,
-            row.flops_per_watt,
-            row.n,
-            row.source,
-            row.run_id,
-        )
-        if row.standing == "verified":
-            verified[row.machine_id] = found
-        known = best.get(row.machine_id)
-        if known is None or _preference(found) > _preference(known):
-            best[row.machine_id] = found
-    return best, verified
+def _lu_rate(rates: Any, precision: str) -> ColumnElement[bool]:
+    return and_(rates.c.machine_id == schema.machines.c.id, rates.c.routine == "lu", rates.c.precision == precision)
 
 
-def _preference(best: Best) -> tuple[float, int]:
-    """The higher rate; of equal ones, the better proven."""
-    return best.rmax_flops, -STANDINGS.index(best.standing)
+def _highest(top: Any) -> ColumnElement[bool]:
+    """No other standing has a higher rate of this machine; of equal rates the better proven stands."""
+    other = schema.best_rates.alias("other")
+    same = (other.c[name] == top.c[name] for name in ("machine_id", "routine", "precision"))
+    above = or_(
+        other.c.rmax_flops > top.c.rmax_flops,
+        and_(other.c.rmax_flops == top.c.rmax_flops, _proof(other) < _proof(top)),
+    )
+    return ~select(literal(1)).where(*same, above).correlate(top).exists()
 
 
-def _current_peaks(connection: Connection) -> dict[tuple[int, str], float]:
-    """The newest peak of each machine and precision that was not corrected."""
-    table = schema.peaks
-    corrected = select(table.c.corrects).where(table.c.corrects.is_not(None))
-    query = select(table.c.machine_id, table.c.precision, table.c.flops).where(table.c.id.not_in(corrected))
-    return {(row.machine_id, row.precision): row.flops for row in connection.execute(query.order_by(table.c.id))}
+def _proof(rates: Any) -> ColumnElement[int]:
+    return case(*((rates.c.standing == name, place) for place, name in enumerate(STANDINGS)))
 
 
-def _newest(table: Any, of: Any) -> Any:
-    return select(of.label("of"), func.max(table.c.version).label("version")).group_by(of).subquery()
+def _peak(precision: str) -> ScalarSelect[Any]:
+    """The id of a machine's newest peak that was not corrected."""
+    peaks, later = schema.peaks.alias("newest"), schema.peaks.alias("later")
+    corrected = select(literal(1)).where(later.c.corrects == peaks.c.id).correlate(peaks).exists()
+    return (
+        select(peaks.c.id)
+        .where(peaks.c.machine_id == schema.machines.c.id, peaks.c.precision == precision, ~corrected)
+        .order_by(peaks.c.id.desc())
+        .limit(1)
+        .correlate(schema.machines)
+        .scalar_subquery()
+    )
+
+
+def _newest(versions: Any, of: str) -> ScalarSelect[Any]:
+    """The number of the newest version of the machine or organisation in the row of `versions`."""
+    other = versions.alias(f"newer_{versions.name}")
+    return select(func.max(other.c.version)).where(other.c[of] == versions.c[of]).correlate(versions).scalar_subquery()

@@ -10,16 +10,19 @@ import functools
 import hashlib
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from typing import Any
 
+from sqlalchemy import Connection
+
 import flopbench
 from flopbench.inventory import charts, summary
 from flopbench.inventory.model import SECTORS
-from flopbench.inventory.overview import MachineRow
-from flopbench.inventory.published import SectorTable
+from flopbench.inventory.overview import MachineRow, machine_rows
+from flopbench.inventory.published import SectorTable, sector_tables
 from flopbench.units import percent, rate
 
 _SECTOR_ORDER = [*SECTORS, "not stated"]
@@ -40,15 +43,33 @@ def say(key: str, **values: Any) -> str:
     return f'<span class="en" lang="en">{english}</span><span class="zh" lang="zh-Hant-TW">{chinese}</span>'
 
 
-def render(rows: list[MachineRow], published: list[SectorTable], now: datetime | None = None) -> str:
+@dataclass(frozen=True)
+class Contents:
+    """What the page shows: the `ranked` machines by Rmax, then the `others`, sums by sector, and the published tables."""
+
+    ranked: list[MachineRow]
+    others: list[MachineRow]
+    sums: summary.Summary
+    published: list[SectorTable]
+
+    @property
+    def machines(self) -> list[MachineRow]:
+        return [*self.ranked, *self.others]
+
+
+def contents(connection: Connection) -> Contents:
+    ranked = summary.ranking(connection, "rmax").rows
+    known = {row.machine_id for row in ranked}
+    others = [row for row in machine_rows(connection) if row.machine_id not in known]
+    return Contents(ranked, others, summary.by(connection, "sector"), sector_tables(connection))
+
+
+def render(shown: Contents, now: datetime | None = None) -> str:
     """The whole page. `now` in UTC."""
-    sums = summary.by(rows, "sector")
     script, style = _data("page.js"), _data("page.css") + _phone_labels()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     date = (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M")
-    ranked = summary.ranking(rows, "rmax")
-    listed = {row.machine_id for row in ranked}
     return "".join(
         [
             '<!DOCTYPE html>\n<html lang="zh-Hant-TW" data-language="zh"><head><meta charset="utf-8">',
@@ -57,11 +78,11 @@ def render(rows: list[MachineRow], published: list[SectorTable], now: datetime |
             f"<title>{escape(_texts()['title'][1])}</title><style>{style}</style></head><body><main>",
             f'<header><h1>{say("title")}</h1><button class="language" type="button">{say("language")}</button></header>',
             f"<p>{say('lead')}</p>",
-            _key_figures(sums),
-            _sectors(sums),
-            *map(_published, published),
-            _charts(ranked),
-            _machines([*ranked, *(row for row in rows if row.machine_id not in listed)], len(ranked)),
+            _key_figures(shown.sums),
+            _sectors(shown.sums),
+            *map(_published, shown.published),
+            _charts(shown.ranked),
+            _machines(shown.machines, len(shown.ranked)),
             f'<p class="soft">{say("made", version=flopbench.__version__, date=date)}</p></main>',
             f"<script>{script}</script></body></html>\n",
         ]
@@ -105,8 +126,13 @@ def _sectors(sums: summary.Summary) -> str:
         if group.machines
     ]
     said = "".join(f'<p class="soft">{note}</p>' for note in notes)
-    table = f'<table class="sums"><thead><tr><th>{say("sector")}</th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f"<section><h2>{say('sectors')}</h2>{''.join(bars)}{table}{said}</section>"
+    return f"<section><h2>{say('sectors')}</h2>{''.join(bars)}{_sums_table(head, body)}{said}</section>"
+
+
+def _sums_table(head: str, body: str) -> str:
+    """Scrolls sideways by itself where it is wider than the page."""
+    heading = f"<thead><tr><th>{say('sector')}</th>{head}</tr></thead>"
+    return f'<div class="wide"><table class="sums">{heading}<tbody>{body}</tbody></table></div>'
 
 
 def _sums(group: summary.Group, total: summary.Group) -> str:
@@ -143,10 +169,7 @@ def _published(table: SectorTable) -> str:
         counted = table.total.counted.value if table.total.counted else None
         body += f"<tr><td>{escape(table.total.label)}, {say('as_printed')}</td>{cells(counted, printed(table.total.totals))}</tr>"
     head = "".join(f'<th class="n">{cell}</th>' for cell in (say("organisations"), "FP64 TFLOPS", "FP32 TFLOPS"))
-    return (
-        f"<section><h2>{say('published', title=table.title)}</h2>"
-        f'<table class="sums"><thead><tr><th>{say("sector")}</th>{head}</tr></thead><tbody>{body}</tbody></table></section>'
-    )
+    return f"<section><h2>{say('published', title=table.title)}</h2>{_sums_table(head, body)}</section>"
 
 
 def _charts(rows: list[MachineRow]) -> str:

@@ -168,7 +168,7 @@ measurements = Table(
     *_corrects("measurements"),
     CheckConstraint("standing IN ('verified', 'foreign', 'listed')", name="measurement_standing"),
     CheckConstraint("rmax_flops IS NULL OR rmax_flops > 0", name="measurement_rate_positive"),
-    # Best rate of each machine: one pass over this index and nothing else, see summary.best_rates.
+    # The best rate of a machine is the last entry of its part of this index, see best.py.
     Index("measurements_best", "routine", "precision", "machine_id", "standing", "rmax_flops", "id"),
 )
 
@@ -178,6 +178,25 @@ records = Table(
     metadata,
     Column("measurement_id", _Id, ForeignKey("measurements.id"), primary_key=True, autoincrement=False),
     Column("document", Text, nullable=False),
+)
+
+#: Kept by triggers, not entered: see best.py. What a list shows of a measurement stands here too, so that it reads nothing else.
+best_rates = Table(
+    "best_rates",
+    metadata,
+    Column("machine_id", _Id, ForeignKey("machines.id"), primary_key=True, autoincrement=False),
+    Column("routine", Text, primary_key=True),
+    Column("precision", Text, primary_key=True),
+    Column("standing", Text, primary_key=True),
+    Column("measurement_id", _Id, ForeignKey("measurements.id"), nullable=False),
+    Column("rmax_flops", Float, nullable=False),
+    Column("measured_on", Text),
+    Column("power_w", Float),
+    Column("flops_per_watt", Float),
+    Column("n", BigInteger),
+    Column("source", Text, nullable=False),
+    Column("run_id", Text),
+    sqlite_with_rowid=False,
 )
 
 schema_steps = Table(

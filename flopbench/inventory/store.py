@@ -23,6 +23,7 @@ from flopbench.timing import utc_now
 
 VARIABLE = "FLOPBENCH_INVENTORY"
 BUSY_SECONDS = 60.0
+_DEADLOCK = "40P01"  # PostgreSQL, appendix A: deadlock_detected
 
 
 def default_location() -> str:
@@ -39,7 +40,7 @@ def parse_location(location: str) -> URL:
         return URL.create("sqlite", database=location)
     try:
         url = make_url(location)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise BadInput(
             f"inventory URL {location!r} cannot be read; give a file path or postgresql://USER@HOST/NAME"
         ) from error
@@ -52,6 +53,10 @@ def parse_location(location: str) -> URL:
     raise BadInput(
         f"inventory URL has the scheme {url.drivername!r}; allowed: sqlite, postgresql, or the path of a file"
     )
+
+
+class Collision(Unreachable):
+    """PostgreSQL undid this change because it and that of another process waited for each other; the same change will do again."""
 
 
 class Inventory:
@@ -89,7 +94,7 @@ class Inventory:
             raise Unreachable(
                 f"no inventory at {self.name}; make one with: flopbench inventory init --inventory {self.name}"
             )
-        with self._connection() as connection:
+        with self.reading() as connection:
             step = migrations.step_of(connection)
         if step < migrations.LATEST:
             raise BadInput(
@@ -128,6 +133,8 @@ class Inventory:
             with self.engine.connect().execution_options(flopbench_write=write) as connection, connection.begin():
                 yield connection
         except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == _DEADLOCK:
+                raise Collision(f"inventory {self.name}: another process changes the same machines") from error
             raise Unreachable(f"inventory {self.name} cannot be reached: {_first_line(error)}") from error
         except DatabaseError as error:
             if "not a database" in str(error):

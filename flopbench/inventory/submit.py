@@ -16,7 +16,7 @@ from flopbench.inventory import checks, filed, schema
 from flopbench.inventory.entries import Entering
 from flopbench.inventory.exchange.grid import clean
 from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, key
-from flopbench.inventory.store import Inventory
+from flopbench.inventory.store import Collision, Inventory
 from flopbench.results import Record, to_document
 from flopbench.units import percent, rate
 
@@ -81,9 +81,8 @@ def submit(
     inventory.check_schema()
     try:
         return _submit(inventory, submissions, now, dry_run, keep_going, hold)
-    except (
-        IntegrityError
-    ):  # on PostgreSQL another process filed the same run between our look and our insert: look again
+    except (IntegrityError, Collision):
+        # On PostgreSQL another process filed the same run between our look and our insert, or the same machines in another order.
         return _submit(inventory, submissions, now, dry_run, keep_going, hold)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
 
 from flopbench.errors import UnknownName
+from flopbench.inventory import schema
 from flopbench.inventory.model import SECTORS
-from flopbench.inventory.overview import MachineRow
+from flopbench.inventory.overview import MachineRow, fetch, present
 
-#: What a ranking can go by: the key of a machine, None for machines that have none.
-ORDERS: dict[str, Callable[[MachineRow], float | None]] = {
-    "rmax": lambda row: row.rmax,
-    "efficiency": lambda row: row.of_rpeak,
-    "gflops-per-watt": lambda row: row.flops_per_watt,
-}
+#: What a ranking can go by, and the column of `overview.present` that has it.
+ORDERS = {"rmax": "rmax_flops", "efficiency": "of_rpeak", "gflops-per-watt": "flops_per_watt"}
+#: What sums can be grouped by, likewise.
+GROUPINGS = {"sector": "sector", "organisation": "organisation", "year": "shown_year"}
+#: Up to so many machines are asked for by their ids; more are read with all others.
+MOST_NAMED = 1000
 
 
 @dataclass
@@ -30,14 +33,15 @@ class Group:
     measured: int = 0
     verified: int = 0
 
-    def add(self, row: MachineRow) -> None:
-        self.organisations.add(row.organisation)
-        self.machines += 1
-        self.fp64 += row.fp64_peak or 0.0
-        self.fp32 += row.fp32_peak or 0.0
-        self.rmax += row.rmax or 0.0
-        self.measured += row.rmax is not None
-        self.verified += row.verified is not None
+    def add(self, organisation: str, sums: Any) -> None:
+        """`sums` over the machines of one organisation."""
+        self.organisations.add(organisation)
+        self.machines += sums.machines
+        self.fp64 += sums.fp64 or 0.0
+        self.fp32 += sums.fp32 or 0.0
+        self.rmax += sums.rmax or 0.0
+        self.measured += sums.measured
+        self.verified += sums.verified
 
 
 @dataclass(frozen=True)
@@ -62,29 +66,38 @@ class Summary:
         return said
 
 
-def by(rows: Iterable[MachineRow], what: str) -> Summary:
+def by(connection: Connection, what: str) -> Summary:
     """Sums by "sector", "organisation" or "year". Raises UnknownName."""
-    keys: dict[str, Callable[[MachineRow], str]] = {
-        "sector": lambda row: row.sector or "not stated",
-        "organisation": lambda row: row.organisation,
-        "year": lambda row: str(row.year or "not stated"),
-    }
-    if what not in keys:
-        raise UnknownName("grouping", what, keys)
+    if what not in GROUPINGS:
+        raise UnknownName("grouping", what, GROUPINGS)
+    now = present()
+    parts = [
+        case((now.c.status != "running", now.c.status), (now.c.counted == 1, "counted"), else_="small").label("part"),
+        now.c[GROUPINGS[what]].label("named"),
+        now.c.organisation,
+    ]
+    sums = [
+        func.count().label("machines"),
+        *(
+            func.sum(now.c[c]).label(n)
+            for n, c in (("fp64", "fp64_peak"), ("fp32", "fp32_peak"), ("rmax", "rmax_flops"))
+        ),
+        func.count(now.c.rmax_flops).label("measured"),
+        func.sum(now.c.verified).label("verified"),
+    ]
     groups: dict[str, Group] = {}
-    total, planned, retired, small = Group("total"), Group("planned"), Group("retired"), Group("under 1 TFLOPS")
-    for row in rows:
-        if row.status == "planned":
-            planned.add(row)
-        elif row.status == "retired":
-            retired.add(row)
-        elif not row.counted:
-            small.add(row)
+    total, apart = (
+        Group("total"),
+        {"planned": Group("planned"), "retired": Group("retired"), "small": Group("under 1 TFLOPS")},
+    )
+    for row in connection.execute(select(*parts, *sums).group_by(*parts).order_by(*parts)):
+        if row.part == "counted":
+            name = str(row.named or "not stated")
+            groups.setdefault(name, Group(name)).add(row.organisation, row)
+            total.add(row.organisation, row)
         else:
-            name = keys[what](row)
-            groups.setdefault(name, Group(name)).add(row)
-            total.add(row)
-    return Summary(_ordered(groups, what), total, planned, retired, small)
+            apart[row.part].add(row.organisation, row)
+    return Summary(_ordered(groups, what), total, apart["planned"], apart["retired"], apart["small"])
 
 
 def _ordered(groups: dict[str, Group], what: str) -> list[Group]:
@@ -96,26 +109,37 @@ def _ordered(groups: dict[str, Group], what: str) -> list[Group]:
     return sorted(groups.values(), key=lambda g: (-g.rmax, -g.fp64, g.name))
 
 
-def ranking(rows: Iterable[MachineRow], order: str, verified_only: bool = False) -> list[MachineRow]:
-    """Machines by `order`, best first; those without such a figure are left out. Planned and retired ones too. Raises UnknownName."""
+@dataclass(frozen=True)
+class Ranking:
+    """The first `rows` of the `ranked` machines that have the figure, of all `machines` in the inventory."""
+
+    rows: list[MachineRow]
+    ranked: int
+    machines: int
+
+
+def ranking(
+    connection: Connection, order: str, precision: str = "fp64", verified_only: bool = False, limit: int | None = None
+) -> Ranking:
+    """Running machines by `order`, best first; those without such a figure are left out. Raises UnknownName."""
     if order not in ORDERS:
         raise UnknownName("order", order, ORDERS)
-    figure = ORDERS[order]
-    ranked = []
-    for row in rows:
-        if row.status != "running":
-            continue
-        if verified_only:
-            row = replace(row, best=row.verified)
-        if (value := figure(row)) is not None:
-            ranked.append((value, row))
-    ranked.sort(key=lambda pair: (-pair[0], pair[1].machine_id))
-    return [row for _, row in ranked]
-
-
-def share(part: float, whole: float) -> float | None:
-    """`part` of `whole`; None where the whole is nothing."""
-    return part / whole if whole else None
+    now = present(precision, verified_only)
+    figure = now.c[ORDERS[order]]
+    # Their order needs few columns; only the machines that are asked for are read whole.
+    query = (
+        select(now.c.machine_id, func.count().over().label("ranked"))
+        .where(now.c.status == "running", figure.is_not(None))
+        .order_by(figure.desc(), now.c.machine_id)
+        .limit(limit)
+    )
+    places = connection.execute(query).all()
+    wanted = select(now)
+    if limit is not None and limit <= MOST_NAMED:
+        wanted = wanted.where(now.c.machine_id.in_([place.machine_id for place in places]))
+    whole = {row.machine_id: row for row in fetch(connection, wanted)}
+    machines = connection.execute(select(func.count()).select_from(schema.machines)).scalar_one()
+    return Ranking([whole[p.machine_id] for p in places], places[0].ranked if places else 0, machines)
 
 
 def _machines(group: Group) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from records import hpl_record
 from sqlalchemy import insert, select
 
-from flopbench.inventory import overview, schema, summary
+from flopbench.inventory import schema, summary
 from flopbench.inventory.entries import Entering
 from flopbench.inventory.model import MachineFacts, OrganisationFacts, PeakFacts, Provenance
 from flopbench.inventory.store import Inventory
@@ -72,7 +73,7 @@ def timed(what: str, runs: int, action) -> None:
         action()
         times.append(time.perf_counter() - start)
     print(
-        f"{what:<9} median {statistics.median(times) * 1e3:8.1f} ms, worst {max(times) * 1e3:8.1f} ms, {runs} runs",
+        f"{what:<19} median {statistics.median(times) * 1e3:8.1f} ms, worst {max(times) * 1e3:8.1f} ms, {runs} runs",
         flush=True,
     )
 
@@ -100,15 +101,20 @@ def main() -> None:
             (outcome,) = submit(inventory, [submission], datetime(2026, 11, 3, tzinfo=UTC))
             assert outcome.what == "filed", outcome
 
-        def read(then) -> None:
+        def read(what) -> None:
             with inventory.reading() as connection:
-                rows = overview.machine_rows(connection)
-            assert len(rows) == options.machines
-            then(rows)
+                what(connection)
 
+        def whole(*arguments: str) -> None:
+            command = [str(Path(sys.executable).with_name("flopbench")), "inventory", *arguments, "--inventory", where]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+        where = options.inventory or f"{folder}/inventory.sqlite3"
         timed("submit", 50, submit_one)
-        timed("list", 9, lambda: read(lambda rows: summary.ranking(rows, "rmax")[:20]))
-        timed("summary", 9, lambda: read(lambda rows: summary.by(rows, "sector")))
+        timed("list", 9, lambda: read(lambda c: summary.ranking(c, "rmax", limit=20)))
+        timed("summary", 9, lambda: read(lambda c: summary.by(c, "sector")))
+        timed("the command list", 9, lambda: whole("list"))
+        timed("the command summary", 9, lambda: whole("summary"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from records import hpl_record
 from sqlalchemy import text
 
 from flopbench import results
+from flopbench.inventory import best
 from flopbench.inventory.store import Inventory
 
 RECORDS = int(os.environ.get("FLOPBENCH_CRASH_RECORDS", "80"))
@@ -73,6 +74,7 @@ def check(location: str, acknowledged: set[str]) -> None:
         filed = Counter(row.run_id for row in connection.execute(text("SELECT run_id FROM measurements")))
         whole = connection.execute(text("SELECT count(*) FROM records")).scalar()
         machines = connection.execute(text("SELECT count(*) FROM machines")).scalar()
+        assert best.wrong(connection) == []
     assert set(filed) == acknowledged
     assert set(filed.values()) == {1}
     assert len(acknowledged) == whole == RECORDS

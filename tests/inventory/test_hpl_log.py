@@ -71,6 +71,49 @@ Final Score:    3.1012e+04 GFLOPS
 """
 
 
+#: As the containers of 2024 and 2025 print it: their own banner, all four norms, and lines of NCCL in between.
+NVIDIA_CONTAINER = f"""{RULE}
+HPL-NVIDIA 24.3.0  -- NVIDIA accelerated HPL benchmark -- NVIDIA
+{RULE}
+ Prog= 2.31%    N_left=    39690        Time=   0.47    Time_left=  19.96       iGF= 2100.00  GF= 2100.00   iGF_per= 1050.00
+ {RULE}
+ T/V                N    NB     P     Q         Time          Gflops (   per GPU)
+ {LINE}
+ WC03R2R2       40000  1024     2     1        20.00       2.133e+03 ( 1.067e+03)
+
+HPL_pdgesv() start time Mon Nov  2 03:04:05 2026
+HPL_pdgesv() end time   Mon Nov  2 03:04:25 2026
+
+gpu001:407892:407892 [0] NCCL INFO comm 0x5555bc5462a0 rank 0 nranks 2 cudaDev 0 busId 100000 - Destroy COMPLETE
+{LINE}
+||Ax-b||_oo/(eps*(||A||_oo*||x||_oo+||b||_oo)*N)=   0.000452000000 ...... PASSED
+||Ax-b||_oo  . . . . . . . . . . . . . . . . . = 0.0000000001003500
+||A||_oo . . . . . . . . . . . . . . . . . . . = 10100.1234567890000000
+||x||_oo . . . . . . . . . . . . . . . . . . . = 4.9500000000000000
+||b||_oo . . . . . . . . . . . . . . . . . . . = 0.4999990000000000
+{RULE}
+"""
+
+#: With HPL_PROGRESS_REPORT: its score and verdict go to stdout beside HPL's own lines, and ctime leaves blank lines.
+ROCHPL_PROGRESS = f"""HPLinpack 2.2  --  High-Performance Linpack benchmark  --   February 24, 2016
+- Computational tests pass if scaled residuals are less than                16.0
+   %   | Column    | Step Time (s) | Overall GFLOPS
+{RULE}
+T/V                N    NB     P     Q               Time                 Gflops
+{LINE}
+WR10R2R32       40000   512     1     1              20.00              2.133e+03
+HPL_pdgesv() start time Mon Nov  2 03:04:05 2026
+
+HPL_pdgesv() end time   Mon Nov  2 03:04:25 2026
+
+Final Score:    2.1335e+03 GFLOPS
+{LINE}
+||Ax-b||_oo/(eps*(||A||_oo*||x||_oo+||b||_oo)*N)=        0.0001235 ...... PASSED
+Residual Check: PASSED
+End of Tests.
+"""
+
+
 def read(tmp_path: Path, text: str):
     path = tmp_path / "hpl.log"
     path.write_text(text)
@@ -94,7 +137,9 @@ def test_a_plain_hpl_log_is_read(tmp_path):
     ("text", "program", "n", "residual"),
     [
         (NVIDIA, "HPL-NVIDIA (HPL 2.1)", 100000, 0.000227490443),
+        (NVIDIA_CONTAINER, "HPL-NVIDIA 24.3.0", 40000, 0.000452),
         (ROCHPL, "rocHPL (HPL 2.2)", 45312, 0.000123456789),
+        (ROCHPL_PROGRESS, "rocHPL (HPL 2.2)", 40000, 0.0001235),
     ],
 )
 def test_the_dialects_of_vendors_are_read(tmp_path, text, program, n, residual):
@@ -180,10 +225,13 @@ def test_a_foreign_rate_is_listed_but_never_ranks_as_verified(tmp_path, capsys):
     assert "already filed" in capsys.readouterr().out
     with Inventory(where) as inventory, inventory.reading() as connection:
         rows = overview.machine_rows(connection)
+        of_all = summary.ranking(connection, "rmax")
+        of_verified = summary.ranking(connection, "rmax", verified_only=True)
+        sums = summary.by(connection, "sector")
     assert [r.best.standing for r in rows] == ["foreign"]
-    assert rows[0].verified is None
-    assert summary.ranking(rows, "rmax", verified_only=True) == []
-    assert len(summary.ranking(rows, "rmax")) == 1
+    assert (of_all.rows, of_all.ranked) == (rows, 1)
+    assert (of_verified.rows, of_verified.ranked, of_verified.machines) == ([], 0, 1)
+    assert (sums.small.measured, sums.small.verified) == (1, 0)
 
 
 def test_a_log_does_not_name_its_machine(tmp_path, capsys):

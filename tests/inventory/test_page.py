@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from records import hpl_record
 
-from flopbench.inventory import charts, overview, page
+from flopbench.inventory import charts, page
 from flopbench.inventory.entries import Entering
 from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance
 from flopbench.inventory.store import Inventory
@@ -49,7 +49,7 @@ def parsed(html: str) -> Tags:
 
 
 @pytest.fixture
-def rows(tmp_path):
+def shown(tmp_path):
     with Inventory(str(tmp_path / "i.db")) as inventory:
         inventory.init()
         with inventory.writing() as connection:
@@ -61,11 +61,11 @@ def rows(tmp_path):
             book.machine(owner, MachineFacts(name="next", status="planned"))
         submit(inventory, [Submission(hpl_record(), "run.json", "臺灣大學", "alpha")], NOW)
         with inventory.reading() as connection:
-            yield overview.machine_rows(connection)
+            yield page.contents(connection)
 
 
-def test_no_name_becomes_markup(rows):
-    html = page.render(rows, [], NOW)
+def test_no_name_becomes_markup(shown):
+    html = page.render(shown, NOW)
     found = parsed(html)
     assert found.seen.count("script") == 1
     assert "img" not in found.seen
@@ -73,33 +73,33 @@ def test_no_name_becomes_markup(rows):
     assert "&lt;script&gt;alert(1)" in html
 
 
-def test_the_page_loads_nothing(rows):
-    found = parsed(page.render(rows, [], NOW))
+def test_the_page_loads_nothing(shown):
+    found = parsed(page.render(shown, NOW))
     assert not [a for a in found.attributes if a[1] in ("src", "href", "action", "srcset")]
     assert not {"link", "iframe", "object"} & set(found.seen)
 
 
-def test_only_the_pages_own_script_may_run(rows):
+def test_only_the_pages_own_script_may_run(shown):
     import base64
     import hashlib
 
-    html = page.render(rows, [], NOW)
+    html = page.render(shown, NOW)
     script = re.search(r"<script>(.*)</script>", html, re.S)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in html
     assert "default-src 'none'" in html
 
 
-def test_both_languages_stand_on_it(rows):
-    html = page.render(rows, [], NOW)
+def test_both_languages_stand_on_it(shown):
+    html = page.render(shown, NOW)
     assert "算力盤點" in html
     assert "Inventory of computing power" in html
     assert html.count('class="en"') == html.count('class="zh"')
     assert all(len(texts) == 2 for texts in page._texts().values())
 
 
-def test_every_machine_is_in_the_table_and_the_charts_show_the_measured_ones(rows):
-    html = page.render(rows, [], NOW)
+def test_every_machine_is_in_the_table_and_the_charts_show_the_measured_ones(shown):
+    html = page.render(shown, NOW)
     body = html.split("<tbody>")[-1].split("</tbody>")[0]
     assert body.count("<tr>") == 3
     plots = html.split('<div class="charts">')[1]
@@ -107,8 +107,12 @@ def test_every_machine_is_in_the_table_and_the_charts_show_the_measured_ones(row
     assert "verified" in plots
 
 
-def test_an_empty_inventory_has_a_page_too():
-    assert "No machine has these figures yet" in page.render([], [], NOW)
+def test_an_empty_inventory_has_a_page_too(tmp_path):
+    with Inventory(str(tmp_path / "empty.db")) as inventory:
+        inventory.init()
+        with inventory.reading() as connection:
+            shown = page.contents(connection)
+    assert "No machine has these figures yet" in page.render(shown, NOW)
 
 
 def test_marks_are_where_their_values_are():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def test_the_reports_tables_give_the_same_findings_as_on_sqlite(inventory, tmp_p
                 found.append(audit(connection))
     assert found[0] == found[1]
     assert len(found[0]) == 15
+
+
+def test_submissions_that_wait_for_each_other_are_both_filed(inventory):
+    """This transaction holds alpha and then wants beta; the other submits to beta, then to alpha."""
+
+    def filing(machine):
+        return Submission(hpl_record(), f"{machine}.json", "NTU", machine)
+
+    submit(inventory, [filing("alpha"), filing("beta")], NOW)
+    outcomes = []
+    other = threading.Thread(target=lambda: outcomes.extend(submit(inventory, [filing("beta"), filing("alpha")], NOW)))
+    with inventory.writing() as connection:
+        connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # so that it is the other that is undone
+        connection.execute(text("SELECT 1 FROM machines WHERE key = 'alpha' FOR NO KEY UPDATE"))
+        other.start()
+        other.join(0.4)
+        connection.execute(text("SELECT 1 FROM machines WHERE key = 'beta' FOR NO KEY UPDATE"))
+    other.join()
+    assert [outcome.what for outcome in outcomes] == ["filed", "filed"]
 
 
 def test_a_server_that_does_not_answer_is_said(postgres):

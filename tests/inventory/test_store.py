@@ -113,6 +113,15 @@ def test_an_older_inventory_is_brought_up_to_date_with_its_rows(tmp_path):
             assert history.machine(connection, "alpha")["versions"][0]["cores"] == 10
 
 
+def test_a_reader_does_not_wait_for_a_writer(inventory, capsys, monkeypatch):
+    monkeypatch.setattr("flopbench.inventory.store.BUSY_SECONDS", 0.1)
+    with inventory.writing() as connection:
+        entering(connection).organisation(OrganisationFacts("NTU"))
+        assert run(["inventory", "list", "--inventory", inventory.name]) == 0
+        assert run(["inventory", "add", "--inventory", inventory.name, "--organisation", "X", "--source", "y"]) == 4
+    assert "database is locked" in capsys.readouterr().err
+
+
 def test_a_newer_inventory_names_the_flopbench_that_reads_it(inventory):
     with inventory.writing() as connection:
         row = {"step": 99, "name": "future", "applied_utc": STAMP, "flopbench": "7.0.0"}
@@ -141,7 +150,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, capsys):
     assert "not a SQLite database" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite://", "http://x", "://"])
+@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite://", "http://x", "://", "postgresql://host:port/db"])
 def test_other_urls_are_refused_in_one_line(url):
     with pytest.raises(BadInput):
         parse_location(url)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
 
-from flopbench.inventory import schema
+from flopbench.inventory import best, schema
 from flopbench.inventory.audit.finding import Cell, Finding, number
 from flopbench.inventory.audit.system_rows import limits
 from flopbench.inventory.overview import MachineRow
@@ -26,6 +26,7 @@ def check(connection: Connection, rows: list[MachineRow], imported: set[int]) ->
             yield from _cores(row)
         yield from _planned(row)
     yield from _twins([row for row in rows if row.machine_id not in imported])
+    yield from _kept(connection)
     yield from _records(connection)
 
 
@@ -43,14 +44,14 @@ def _rates(row: MachineRow) -> Iterator[Finding]:
             f"a factor of {row.of_rpeak:.4g}",
             "the peak is of another precision, clock or number of nodes than the run",
         )
-    best = limits()["gflops_per_watt"]["value"]
-    if row.flops_per_watt and row.flops_per_watt / 1e9 > best and row.best and row.best.power_w:
+    record = limits()["gflops_per_watt"]["value"]
+    if row.flops_per_watt and row.flops_per_watt / 1e9 > record and row.best and row.best.power_w:
         yield Finding(
             "beyond record",
             "doubt",
             (_cell(row, "Rmax", rate(row.best.rmax_flops)), _cell(row, "power", f"{row.best.power_w / 1e3:g} kW")),
-            f"{number(row.flops_per_watt / 1e9)} GFLOPS/W, more than any system has reached ({best})",
-            f"a factor of {row.flops_per_watt / 1e9 / best:.3g}",
+            f"{number(row.flops_per_watt / 1e9)} GFLOPS/W, more than any system has reached ({record})",
+            f"a factor of {row.flops_per_watt / 1e9 / record:.3g}",
             "a unit is off by 1000, or the meter sees a part of the machine only",
         )
 
@@ -96,6 +97,19 @@ def _twins(rows: list[MachineRow]) -> Iterator[Finding]:
                 "the same figures",
                 "one machine was entered under two names",
             )
+
+
+def _kept(connection: Connection) -> Iterator[Finding]:
+    """Best rates, as kept for lists, that are not those of the measurements."""
+    for machine, *kind in best.wrong(connection):
+        yield Finding(
+            "kept rate",
+            "slip",
+            (Cell(_TITLE, f"machine {machine}", "best_rates", " ".join(kind)),),
+            "the best rate that lists show is not the best of the measurements",
+            "not a number",
+            "the database was changed by other means than flopbench",
+        )
 
 
 def _records(connection: Connection) -> Iterator[Finding]:

@@ -14,7 +14,7 @@
   const heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => {
     const text = row.cells[column].dataset.sort;
-    return heads[column].classList.contains("n") ? (text === "" ? -Infinity : Number(text)) : text;
+    return heads[column].classList.contains("n") && text !== "" ? Number(text) : text;
   };
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     const numbers = head.classList.contains("n");
@@ -26,7 +26,8 @@
     const rows = [...body.rows];
     rows.sort((a, b) => {
       const x = value(a, column), y = value(b, column);
-      return sign * (numbers ? x - y || 0 : x.localeCompare(y, "zh-Hant"));
+      if (x === "" || y === "") return (x === "") - (y === "");  // what is not known stays at the end
+      return sign * (numbers ? x - y : x.localeCompare(y, "zh-Hant"));
     });
     body.append(...rows);
   }));
