@@ -10,8 +10,8 @@ from flopbench.kernel_api import Comm, LuProblem
 from flopbench_kernels.cuda import cuda_aware, nccl_wire
 from flopbench_kernels.cuda.context import Gpu
 from flopbench_kernels.cuda.faults import OutOfDeviceMemory
-from flopbench_kernels.cuda.opening import open_gpu, require_arithmetic, why_not
 from flopbench_kernels.cuda.nccl_wire import NcclWire
+from flopbench_kernels.cuda.opening import open_gpu, require_arithmetic, why_not
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.device.cuda import CudaDevice, stream_bytes
 from flopbench_kernels.device.cuda_panel import panel_bytes
@@ -73,7 +73,9 @@ class LuFp64Cupy(BlockCyclicLu):
         for name in OPTIONS:
             self._option(name)
         if self._option("exchange") == "nccl" and self._option("oversubscribe") == "1":
-            raise BadInput("--option exchange=nccl with oversubscribe=1: NCCL takes one rank per GPU; use exchange=staged")
+            raise BadInput(
+                "--option exchange=nccl with oversubscribe=1: NCCL takes one rank per GPU; use exchange=staged"
+            )
         if self._option("exchange") == "cuda-aware" and comm.mpi is not None:
             cuda_aware.require(comm)
         self.close()

@@ -1,10 +1,15 @@
 """Panels on the GPU, CUDA-aware MPI and NCCL: HPL's residual, the host panel's pivots, no race and no stale data, whatever CUDA's order."""
 
+import importlib.util
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flopbench_kernels.cuda import cuda_aware, nccl_wire
+from flopbench_kernels.device import cuda_panel
 from flopbench_kernels.device.resident import DeviceBuffer
 from flopbench_kernels.lu_cupy import LuFp64Cupy
 
@@ -18,14 +23,24 @@ from .test_lu import ORDERS, assert_solved, gpus, problem, solve
 
 __all__ = ["gpus"]  # a fixture
 
-GRIDS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (1, 4)]
+GRIDS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
 WAYS = [("device", "staged"), ("host", "nccl"), ("device", "nccl"), ("host", "cuda-aware"), ("device", "cuda-aware")]
 
 
-@pytest.fixture(autouse=True)
-def _an_mpi_that_takes_device_memory(monkeypatch):
+loaded_libraries = cuda_aware.loaded_libraries
+
+
+def make_small(monkeypatch):
+    """An MPI that takes device memory, and so few threads of a panel that each has several rows."""
     monkeypatch.setattr(cuda_aware, "ask", lambda path: 1)
     monkeypatch.setattr(cuda_aware, "loaded_libraries", lambda: [Path("libmpi.so")])
+    monkeypatch.setattr(cuda_panel, "PARTS", 24)
+    monkeypatch.setattr(cuda_panel, "_FEWER", 7)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    make_small(monkeypatch)
 
 
 def pivots_of(what, comm, **extra):
@@ -59,7 +74,7 @@ class Ones:
 @pytest.mark.parametrize(("p", "q"), GRIDS)
 def test_every_way_solves_hpls_problem_in_whatever_order_cuda_runs_it(p, q, policy, seed, panel, exchange, gpus):
     cards = gpus(policy=policy, seed=seed)
-    what = problem(100, p=p, q=q)
+    what = problem(75, p=p, q=q)
     body = lambda comm: solve(what, comm, panel=panel, exchange=exchange)  # noqa: E731
     for outcome in device_mpi.run_ranks(p * q, body, cards):
         assert_solved(what, outcome)
@@ -75,7 +90,7 @@ def test_every_depth_reuses_its_buffers_in_order(panel, depth, exchange, gpus):
     """Twice over one set of buffers: what the first run left queued must not meet the second."""
     for policy in ("eager", "lazy"):
         cards = gpus(policy=policy)
-        what = problem(90, p=2, q=2, depth=depth)
+        what = problem(70, p=2, q=2, depth=depth)
         body = lambda comm, what=what: solve(what, comm, times=2, panel=panel, exchange=exchange)  # noqa: E731
         for outcome in device_mpi.run_ranks(4, body, cards):
             assert_solved(what, outcome)
@@ -254,22 +269,43 @@ def test_loaded_mpi_libraries_are_found_by_their_names(tmp_path):
         "7f01-7f02 r--p 00000000 08:01 11 /opt/my mpi/lib/libmpi.so.40.30\n"
         "7f02-7f03 r-xp 00000000 08:01 12 /usr/lib/libm.so.6\n7f03-7f04 rw-p 00000000 00:00 0\n"
     )
-    assert cuda_aware.loaded_libraries(maps) == [Path("/opt/my mpi/lib/libmpi.so.40.30")]
-    assert cuda_aware.loaded_libraries(tmp_path / "nothing") == []
+    assert loaded_libraries(maps) == [Path("/opt/my mpi/lib/libmpi.so.40.30")]
+    assert loaded_libraries(tmp_path / "nothing") == []
 
 
-def test_mpi4py_takes_a_device_buffer_by_its_address(monkeypatch):
-    """Over host memory, which is what an MPI that takes any address sees."""
-    mpi4py = pytest.importorskip("mpi4py")
-    mpi4py.rc.initialize = False
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"mpi4py finds no MPI library: {error}")
-    values = np.arange(10.0)
-    part = DeviceBuffer(values.ctypes.data, 10, values)[3:7]
-    shown = MPI.memory if False else MPI.buffer.fromaddress(part.__cuda_array_interface__["data"][0], 32)
-    np.testing.assert_array_equal(np.frombuffer(shown), values[3:7])
+def run_python(text):
+    """What a fresh interpreter prints: MPI starts there, not in pytest's process."""
+    for module in ("mpi4py", "mpich"):
+        if importlib.util.find_spec(module) is None and not (module == "mpich" and shutil.which("mpiexec")):
+            pytest.skip(f"{module} is not installed here")
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_mpi4py_takes_a_device_buffer_by_its_address():
+    """The real mpi4py, over host memory: it reads the address, the length and the type from the CUDA array interface."""
+    said = run_python(
+        "import numpy as np\n"
+        "from mpi4py import MPI\n"
+        "from flopbench_kernels.device.resident import DeviceBuffer as B\n"
+        "a, b = np.arange(10.0), np.zeros(10)\n"
+        "out, into = B(a.ctypes.data, 10, a)[3:7], B(b.ctypes.data, 10, b)[1:5]\n"
+        "MPI.COMM_SELF.Sendrecv(out, 0, 1, into, 0, 1)\n"
+        "print(b.tolist())\n"
+    )
+    assert said.strip() == "[0.0, 3.0, 4.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0]"
+
+
+def test_the_mpi_that_is_installed_here_is_refused_for_what_it_says_itself():
+    """No MPI from a package registry is CUDA-aware: the real library is found in the process and asked."""
+    said = run_python(
+        "from mpi4py import MPI\n"
+        "from flopbench_kernels.cuda import cuda_aware as c\n"
+        "print(c.why_not(c.loaded_libraries(), {}, c.ask))\n"
+    )
+    assert "MPIX_Query_cuda_support" in said
+    assert "libmpi" in said
 
 
 def test_the_queued_broadcast_is_done_for_the_host_at_once():

@@ -79,12 +79,18 @@ def _panel_narrow(found: int, parts: int, out: int, fewer: int) -> Footprint:
 def _panel_pack(w: int, ld: int, width: int, j: int, has_top: int, *rest: int) -> Footprint:
     """The candidate may be any row: the whole panel counts as read."""
     found, parts, message, mine = rest[-4:]
-    return [column_major(w, ld, width, ld, "float64"), _line(found, 2 * parts)], [_line(message, 4 + 2 * width), _line(mine, 3)]
+    return [column_major(w, ld, width, ld, "float64"), _line(found, 2 * parts)], [
+        _line(message, 4 + 2 * width),
+        _line(mine, 3),
+    ]
 
 
 def _panel_take(w: int, ld: int, width: int, j: int, message: int, mine: int, pivots: int) -> Footprint:
     """The candidate may be any row: the whole panel counts as written."""
-    return [_line(message, 4 + 2 * width), _line(mine, 2)], [column_major(w, ld, width, ld, "float64"), _line(pivots + 8 * j, 1)]
+    return [_line(message, 4 + 2 * width), _line(mine, 2)], [
+        column_major(w, ld, width, ld, "float64"),
+        _line(pivots + 8 * j, 1),
+    ]
 
 
 def _panel_eliminate(

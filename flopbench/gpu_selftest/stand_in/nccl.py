@@ -64,7 +64,7 @@ class Nccl:
         _boards[name] = _Board()
         return name
 
-    def NcclCommunicator(self, ndev, commId, rank, config=None):  # noqa: N802, N803 - CuPy's names
+    def NcclCommunicator(self, ndev, commId, rank, config=None):  # noqa: N802 - CuPy's names
         return Communicator(self, ndev, _boards[commId], rank)
 
     def groupStart(self):  # noqa: N802 - CuPy's name

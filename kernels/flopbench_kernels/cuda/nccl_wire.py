@@ -1,8 +1,8 @@
 """Messages by NCCL, for the block-cyclic LU: every operation is queued on a stream, in the order in which all ranks queue theirs.
 
 Calls are those of cupy.cuda.nccl (CuPy 14.2): NcclCommunicator(ndev, commId, rank), broadcast(sendbuf, recvbuf, count, datatype, root,
-stream), send(buf, count, datatype, peer, stream), recv(...), and groupStart, groupEnd. A send and a receive that wait for each other must be
-in one group (NCCL documentation, "Group Calls").
+stream), send(buf, count, datatype, peer, stream), recv(...), groupStart, groupEnd. A send and a receive that wait for each other must be in
+one group (NCCL documentation, "Group Calls").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Messages between ranks that start and end in device memory.
 
-    MpiWire    an MPI library that understands device addresses (CUDA-aware). It knows nothing of streams: the host waits for the device
-               before a buffer is sent, and before one of the row exchange is received into.
-    NCCL       flopbench_kernels.cuda.nccl_wire: operations on a stream, for which the host waits at no time.
+MpiWire    an MPI library that understands device addresses (CUDA-aware). It knows nothing of streams: the host waits for the device
+           before a buffer is sent, and before one of the row exchange is received into.
+NCCL       flopbench_kernels.cuda.nccl_wire: operations on a stream, for which the host waits at no time.
 """
 
 from __future__ import annotations
