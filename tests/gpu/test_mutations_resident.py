@@ -5,6 +5,8 @@ from contextlib import ExitStack
 import pytest
 
 from flopbench.errors import FlopbenchError
+from flopbench.gpu_selftest.stand_in import nccl
+from tests.lu import fake_mpi
 
 from . import test_lu_resident as tests
 from .test_mutations import LU, Scene, mutated
@@ -86,20 +88,20 @@ MUTATIONS = {
     "pivots read before they came": (
         PANEL, "            self.ready.synchronize()\n", "", solved(1, 2, "lazy", "device", "nccl")
     ),
-    "a broadcast on the other stream": (
-        f"{LU}.factorise", "grid, self.urgent, residence)", "grid, self.main, residence)",
+    "a broadcast on another stream": (
+        NCCL, "c.NCCL_FLOAT64, root, _pointer(stream)", "c.NCCL_FLOAT64, root, self.gpu._lanes[0].stream.ptr",
         solved(1, 2, "eager", "host", "nccl"),
     ),
-    "NCCL with a count that is too small": (
-        NCCL, "buffer.address, buffer.address, buffer.size, c.NCCL", "buffer.address, buffer.address, buffer.size - 1, c.NCCL",
-        solved(1, 2, "eager", "device", "nccl"),
-    ),
-    "NCCL with the count of this rank only": (
+    "NCCL with a count that the others do not have": (
         NCCL, "buffer.address, buffer.address, buffer.size, c.NCCL",
         "buffer.address, buffer.address, buffer.size - self.grid.my_column, c.NCCL", solved(1, 2, "eager", "device", "nccl"),
     ),
-    "NCCL with one root for all panels": (
-        NCCL, "c.NCCL_FLOAT64, root, _pointer", "c.NCCL_FLOAT64, 0, _pointer", solved(1, 2, "eager", "device", "nccl")
+    "NCCL with a root that the others do not have": (
+        NCCL, "c.NCCL_FLOAT64, root, _pointer", "c.NCCL_FLOAT64, self.grid.my_column, _pointer", solved(1, 2, "eager", "device", "nccl")
+    ),
+    "NCCL that sends a number too few": (
+        NCCL, "self.column.send, part.address, part.size,", "self.column.send, part.address, part.size - 1,",
+        solved(2, 1, "eager", "device", "nccl"),
     ),
     "NCCL slices that go round the wrong way": (
         NCCL, "theirs = (me - turn) % parts, (me - turn - 1) % parts", "theirs = (me - turn) % parts, (me - turn + 1) % parts",
@@ -122,7 +124,9 @@ def test_a_planted_bug_is_caught(name, monkeypatch):
     with ExitStack() as stack:
         stack.enter_context(mutated(place, old, new))
         tests.make_small(monkeypatch)
-        with pytest.raises((AssertionError, FlopbenchError, ValueError)):
+        for waiting in (fake_mpi, nccl):
+            monkeypatch.setattr(waiting, "PATIENCE_S", 2.0)
+        with pytest.raises((AssertionError, FlopbenchError, ValueError, fake_mpi.Deadlock)):
             test(Scene(monkeypatch))
 
 
