@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flopbench.errors import RunFailed
 from flopbench_kernels.device.contract import Device, Stream
 from flopbench_kernels.device.resident import DeviceBuffer
 from flopbench_kernels.lu_blockcyclic.grid import Grid
@@ -177,7 +178,19 @@ class ResidentPanel(Panel):
             self.ready = stream.record()
             self.ready.synchronize()
             self.has_pivots = True
+        if self.moves is None:
+            if self.broadcast is not None:
+                self.broadcast.finish()
+            self._require_rows()
         return super().arrive(stream)
+
+    def _require_rows(self) -> None:
+        """Raises RunFailed unless every pivot is a row of what is left: rows are moved by these numbers without another look."""
+        if not np.all((self.pivots >= self.row0) & (self.pivots < self.matrix.n)):
+            raise RunFailed(
+                f"panel {self.index}: the pivots that came from the GPU are not all rows {self.row0} .. {self.matrix.n - 1}; "
+                "a message or a copy went wrong: try --option panel=host and exchange=staged"
+            )
 
     def _copy_whole(self, count: int, inwards: bool) -> None:
         copy = self.device.copy_in if inwards else self.device.copy_out
