@@ -1,4 +1,4 @@
-"""The block-cyclic LU on NVIDIA GPUs, one per rank: matrix on the GPU, panels on the host through pinned memory, MPI through the host."""
+"""The block-cyclic LU on NVIDIA GPUs, one per rank: matrix on the GPU; panels and messages through pinned host memory, or on the GPU."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from typing import Any
 
 from flopbench.errors import BadInput
 from flopbench.kernel_api import Comm, LuProblem
+from flopbench_kernels.cuda import cuda_aware, nccl_wire
 from flopbench_kernels.cuda.context import Gpu
 from flopbench_kernels.cuda.faults import OutOfDeviceMemory
+from flopbench_kernels.cuda.nccl_wire import NcclWire
 from flopbench_kernels.cuda.opening import open_gpu, require_arithmetic, why_not
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.device.cuda import CudaDevice, stream_bytes
+from flopbench_kernels.device.cuda_panel import panel_bytes
 from flopbench_kernels.lu_blockcyclic.grid import Grid
 from flopbench_kernels.lu_blockcyclic.kernel import BlockCyclicLu
+from flopbench_kernels.lu_blockcyclic.panel_resident import Residence
+from flopbench_kernels.lu_blockcyclic.wire import MpiWire, Wire
+
+#: --option NAME=VALUE; the first value is the default
+OPTIONS = {
+    "panel": ("host", "device"),
+    "exchange": ("staged", "cuda-aware", "nccl"),
+    "oversubscribe": ("0", "1"),
+}
 
 _STREAMS = 2  # of the factorisation: the update's and the urgent one
 _HANDLE_BYTES = (
@@ -22,7 +34,12 @@ _HANDLE_BYTES = (
 
 
 class LuFp64Cupy(BlockCyclicLu):
-    """On GPUs by cuBLAS. `--option oversubscribe=1` lets ranks share a GPU; messages always go through pinned host memory."""
+    """On GPUs by cuBLAS. Options, each `--option NAME=VALUE`:
+
+    panel          host (default: factored there, through pinned memory) or device
+    exchange       staged (default: MPI on pinned host memory), cuda-aware (MPI on device memory) or nccl
+    oversubscribe  1 lets ranks share a GPU
+    """
 
     name = "lu_fp64_cupy"
     backend = "cupy"
@@ -33,13 +50,15 @@ class LuFp64Cupy(BlockCyclicLu):
     _gpu: Gpu | None = None
     _free_bytes = 0
     _said: dict[str, str] | None = None
+    _wire: Wire | None = None
 
     def why_not(self, machine: Any) -> str | None:
         return why_not(self.precision)
 
     def memory_bytes(self, problem: LuProblem) -> int:
         """On the GPU: as the block-cyclic LU counts, and what the two streams and their handles take."""
-        return super().memory_bytes(problem) + _STREAMS * (stream_bytes() + _HANDLE_BYTES)
+        own = panel_bytes(problem.nb) if self._option("panel") == "device" else 0
+        return super().memory_bytes(problem) + own + _STREAMS * (stream_bytes() + _HANDLE_BYTES)
 
     def memory_room(self, comm: Comm) -> tuple[int, str]:
         """What is free on this rank's GPU, less what streams and handles take."""
@@ -51,11 +70,18 @@ class LuFp64Cupy(BlockCyclicLu):
 
     def setup(self, problem: LuProblem, comm: Comm, machine: Any) -> None:
         """Collective. Raises what `open_gpu` raises, and RunFailed on every rank, with the largest N, if a GPU is too small."""
-        staging = self.settings.extra.get("exchange", "staged")
-        if staging != "staged":
-            raise BadInput(f"--option exchange={staging}; allowed: staged (through pinned host memory)")
+        for name in OPTIONS:
+            self._option(name)
+        if self._option("exchange") == "nccl" and self._option("oversubscribe") == "1":
+            raise BadInput(
+                "--option exchange=nccl with oversubscribe=1: NCCL takes one rank per GPU; use exchange=staged"
+            )
+        if self._option("exchange") == "cuda-aware" and comm.mpi is not None:
+            cuda_aware.require(comm)
         self.close()
         self._gpu = open_gpu(self.settings, comm)
+        if self._option("exchange") == "nccl":
+            nccl_wire.require(self._gpu, comm)
         self._free_bytes = self._gpu.libraries.free_bytes()
         super().setup(problem, comm, machine)
 
@@ -64,15 +90,39 @@ class LuFp64Cupy(BlockCyclicLu):
         require_arithmetic(self._gpu, self._gpu.lane(), self.precision)
         return CudaDevice(self._gpu)
 
+    def residence(self, device: Device, grid: Grid) -> Residence | None:
+        """As the options panel and exchange say."""
+        on_device = self._option("panel") == "device"
+        return Residence(on_device, self._wire) if on_device or self._wire else None
+
     def close(self) -> None:
         self._said = self.describe()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         super().close()
 
     def describe(self) -> dict[str, str]:
         """Of the device; after `close`, what it said before."""
-        return super().describe() or self._said or {}
+        said = super().describe()
+        if said:
+            return {**said, **{name: self._option(name) for name in ("panel", "exchange")}}
+        return self._said or {}
+
+    def _option(self, name: str) -> str:
+        """The value of an option. Raises BadInput."""
+        allowed = OPTIONS[name]
+        value = self.settings.extra.get(name, allowed[0])
+        if value not in allowed:
+            raise BadInput(f"--option {name}={value}; allowed: {', '.join(allowed)}")
+        return value
 
     def _allocate(self, problem: LuProblem, grid: Grid, comm: Comm) -> None:
+        assert self._gpu is not None
+        if self._option("exchange") == "nccl":  # collective, so before anything that fails on one rank only
+            self._wire = NcclWire(self._gpu, grid)
+        elif self._option("exchange") == "cuda-aware":
+            self._wire = MpiWire(grid)
         try:
             super()._allocate(problem, grid, comm)
         except OutOfDeviceMemory as error:

@@ -210,5 +210,5 @@ def test_emulated_fp64_is_refused(gpus, monkeypatch):
 
 def test_an_exchange_that_is_not_there_is_refused_with_those_that_are(gpus):
     gpus()
-    with pytest.raises(BadInput, match=r"exchange=nccl; allowed: staged"):
-        solve(problem(20), SelfComm(), exchange="nccl")
+    with pytest.raises(BadInput, match=r"exchange=pigeon; allowed: staged, cuda-aware, nccl"):
+        solve(problem(20), SelfComm(), exchange="pigeon")

@@ -4,6 +4,7 @@
     schedule    streams and events: operations run at once, as late as allowed, or in some allowed order; vector clocks find races
     blas        cublas and cusolver by the processor's BLAS and LAPACK
     runtime     copies
+    nccl        messages between stand-ins that run as threads
     compiled    our CUDA kernels through the host's C++ compiler
     libraries   all of it behind flopbench_kernels.cuda.libraries.Libraries
 

@@ -68,10 +68,53 @@ def _spin(rounds: int, sink: int) -> Footprint:
     return [], [column_major(sink, 1, 1, 1, "float64")]
 
 
+def _panel_search(w: int, ld: int, column: int, first: int, last: int, found: int, parts: int) -> Footprint:
+    return [column_major(w + 8 * (first + column * ld), last - first, 1, ld, "float64")], [_line(found, 2 * parts)]
+
+
+def _panel_narrow(found: int, parts: int, out: int, fewer: int) -> Footprint:
+    return [_line(found, 2 * parts)], [_line(out, 2 * fewer)]
+
+
+def _panel_pack(w: int, ld: int, width: int, j: int, has_top: int, *rest: int) -> Footprint:
+    """The candidate may be any row: the whole panel counts as read."""
+    found, parts, message, mine = rest[-4:]
+    return [column_major(w, ld, width, ld, "float64"), _line(found, 2 * parts)], [
+        _line(message, 4 + 2 * width),
+        _line(mine, 3),
+    ]
+
+
+def _panel_take(w: int, ld: int, width: int, j: int, message: int, mine: int, pivots: int) -> Footprint:
+    """The candidate may be any row: the whole panel counts as written."""
+    return [_line(message, 4 + 2 * width), _line(mine, 2)], [
+        column_major(w, ld, width, ld, "float64"),
+        _line(pivots + 8 * j, 1),
+    ]
+
+
+def _panel_eliminate(
+    w: int, ld: int, j: int, high: int, first: int, last: int, mine: int, found: int, parts: int
+) -> Footprint:
+    columns = max(high, j + 1) - j
+    row = column_major(w + 8 * (j + j * ld), 1, columns, ld, "float64")
+    block = column_major(w + 8 * (first + j * ld), last - first, columns, ld, "float64")
+    return [row, block], [block, _line(mine + 16, 1), _line(found, 2 * parts)]
+
+
+def _line(address: int, count: int) -> Region:
+    return column_major(address, count, 1, count, "float64")
+
+
 _KERNELS: dict[str, Callable[..., Footprint]] = {
     "hpl_fill": _hpl_fill,
     "rows_gather": _gather,
     "rows_scatter": _scatter,
     "rows_swap": _swap,
     "spin": _spin,
+    "panel_search": _panel_search,
+    "panel_narrow": _panel_narrow,
+    "panel_pack": _panel_pack,
+    "panel_take": _panel_take,
+    "panel_eliminate": _panel_eliminate,
 }

@@ -12,6 +12,7 @@ from flopbench.gpu_selftest.stand_in.blas import Cublas, CublasError, Cusolver, 
 from flopbench.gpu_selftest.stand_in.compiled import HostKernel, compile_source
 from flopbench.gpu_selftest.stand_in.footprints import footprint
 from flopbench.gpu_selftest.stand_in.memory import Arena, Owner, matrix
+from flopbench.gpu_selftest.stand_in.nccl import Nccl, NcclError
 from flopbench.gpu_selftest.stand_in.runtime import Runtime, RuntimeError_
 from flopbench.gpu_selftest.stand_in.schedule import Event, Schedule, Stream
 
@@ -41,7 +42,7 @@ class PlainArray:
 class StandIn:
     """flopbench_kernels.cuda.libraries.Libraries without a GPU. With `cupy`, memory and arrays are CuPy's own, over host memory."""
 
-    errors = (CublasError, CusolverError, RuntimeError_)
+    errors = (CublasError, CusolverError, RuntimeError_, NcclError)
     out_of_memory = (MemoryError,)
 
     def __init__(
@@ -53,6 +54,7 @@ class StandIn:
         cupy: Any = None,
         devices: int = 1,
         pci_bus_id: str = "0000:00:00.0",
+        no_nccl: str | None = None,
     ) -> None:
         from flopbench_kernels.cuda.libraries import DeviceFacts, source_text
 
@@ -65,6 +67,8 @@ class StandIn:
             Cusolver(self.schedule),
             Runtime(self.schedule, devices),
         )
+        self._nccl = Nccl(self.schedule)
+        self._no_nccl = no_nccl
         self.index = 0
         self.devices = devices
         self._facts = DeviceFacts("host memory", capability, 1, capacity, 0, pci_bus_id)
@@ -132,6 +136,12 @@ class StandIn:
         self.schedule.count("compile")
         compiled = compile_source(self._source_text(source))
         return {name: _Launch(self, kernel) for name, kernel in compiled.items()}
+
+    def why_no_nccl(self) -> str | None:
+        return self._no_nccl
+
+    def nccl(self) -> Nccl:
+        return self._nccl
 
     def versions(self) -> dict[str, str]:
         return {"cuda": "stand-in"}

@@ -183,6 +183,11 @@ class Schedule:
         self.host_clock[HOST] += 1
         self._check(name, HOST, self.host_clock, (region,), ())
 
+    def host_writes(self, name: str, region: Region) -> None:
+        """Tests say so where an MPI library writes device memory."""
+        self.host_clock[HOST] += 1
+        self._check(name, HOST, self.host_clock, (), (region,))
+
     def remember_pinned(self) -> None:
         """Take the pinned bytes as they are now for what the operations so far have left."""
         if self.policy == "eager":

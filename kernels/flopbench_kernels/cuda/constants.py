@@ -35,6 +35,8 @@ MATH_FP64_EMULATED_FIXEDPOINT = 8
 # cudaMemcpyKind
 HOST_TO_DEVICE, DEVICE_TO_HOST, DEVICE_TO_DEVICE = 1, 2, 3
 
+NCCL_FLOAT64 = 8  # ncclDataType_t (nccl.h)
+
 #: NumPy name of the elements of each cudaDataType_t; bfloat16 is carried as uint16 bit patterns.
 DATA_TYPE_NUMPY = MappingProxyType(
     {R_32F: "float32", R_64F: "float64", R_16F: "float16", R_8I: "int8", R_32I: "int32", R_16BF: "uint16"}

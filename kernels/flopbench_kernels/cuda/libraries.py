@@ -6,6 +6,7 @@ that a machine without a GPU can run the same code over host memory (flopbench.g
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -77,6 +78,12 @@ class Libraries(Protocol):
     def kernels(self, source: str) -> Mapping[str, Kernel]:
         """The kernels of sources/<source>.cu by name, compiled for the current GPU."""
 
+    def why_no_nccl(self) -> str | None:
+        """Why there is no NCCL, or None."""
+
+    def nccl(self) -> Any:
+        """The module cupy.cuda.nccl. Only where `why_no_nccl` gives None."""
+
     def versions(self) -> dict[str, str]: ...
 
 
@@ -103,7 +110,7 @@ class CupyLibraries:
 
         self._cupy: ModuleType = cupy
         self.cublas, self.cusolver, self.runtime = cublas, cusolver, runtime
-        self.errors = (
+        self.errors: tuple[type[Exception], ...] = (
             runtime.CUDARuntimeError,
             driver.CUDADriverError,
             cublas.CUBLASError,
@@ -166,6 +173,22 @@ class CupyLibraries:
             module.compile()
             self._modules[key] = _Functions(module)
         return self._modules[key]
+
+    def why_no_nccl(self) -> str | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the library is missing is said below
+            from cupy.cuda import nccl
+
+        if nccl.available:
+            return None
+        return "CuPy finds no NCCL library here; install nvidia-nccl-cu12 (or -cu13), or leave out --option exchange"
+
+    def nccl(self) -> Any:
+        from cupy.cuda import nccl
+
+        if nccl.NcclError not in self.errors:
+            self.errors = (*self.errors, nccl.NcclError)
+        return nccl
 
     def versions(self) -> dict[str, str]:
         return {

@@ -19,6 +19,7 @@ from flopbench_kernels.cuda.jump import jump
 from flopbench_kernels.cuda.opening import describe
 from flopbench_kernels.cuda.rules import GemmCall
 from flopbench_kernels.device.contract import Device, Event, Memory, Stream
+from flopbench_kernels.device.cuda_panel import CudaPanelKernels, panel_bytes
 
 SLOTS = 8  # row exchanges that may be under way on one stream
 INDEX_CAPACITY = 1 << 14  # row numbers a slot holds: two for each row of an exchange
@@ -192,6 +193,14 @@ class CudaDevice(Device):
 
     def copy_out(self, stream: Stream, m: int, n: int, a: int, lda: int, host: int, ldh: int) -> None:
         self.gpu.copy(_cuda(stream).lane, m, n, a, lda, host, ldh, const.DEVICE_TO_HOST)
+
+    def copy_within(self, stream: Stream, m: int, n: int, a: int, lda: int, b: int, ldb: int) -> None:
+        """Device block B (m x n) becomes device block A; they must not overlap."""
+        self.gpu.copy(_cuda(stream).lane, m, n, a, lda, b, ldb, const.DEVICE_TO_DEVICE)
+
+    def panel_kernels(self, width: int) -> CudaPanelKernels:
+        """For panels of up to `width` columns. Raises OutOfDeviceMemory, CudaFault."""
+        return CudaPanelKernels(self.gpu, self.allocate(panel_bytes(width) // 8))
 
     def describe(self) -> dict[str, str]:
         return {"blas": "cuBLAS gemmEx with CUBLAS_COMPUTE_64F, by CuPy", **describe(self.gpu)}

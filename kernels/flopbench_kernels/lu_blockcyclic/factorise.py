@@ -13,7 +13,9 @@ from flopbench_kernels.lu_blockcyclic import panel_plan
 from flopbench_kernels.lu_blockcyclic.grid import Grid
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.panel import Panel, PanelFactoriser
+from flopbench_kernels.lu_blockcyclic.panel_resident import Residence, ResidentFactoriser, ResidentPanel
 from flopbench_kernels.lu_blockcyclic.row_exchange import RowExchange
+from flopbench_kernels.lu_blockcyclic.row_exchange_resident import ResidentRowExchange
 from flopbench_kernels.lu_blockcyclic.update import Prepared, UBuffer, Updater, pieces
 
 
@@ -33,24 +35,37 @@ class Factorisation:
         grid: Grid,
         tuning: LuTuning,
         observer: Observer | None,
+        residence: Residence | None = None,
     ) -> None:
-        """Raises MemoryError."""
+        """`residence`: what happens on the device beside the update, if anything does. Raises MemoryError."""
         self.device, self.threads, self.matrix, self.grid, self.tuning = device, threads, matrix, grid, tuning
         self.observer = observer
         widths = {matrix.width(panel) for panel in range(matrix.panels)}
         plans = {width: panel_plan.plan(width, tuning.rfact, tuning.ndiv, tuning.nbmin) for width in widths}
-        self.factoriser = PanelFactoriser(blas, matrix, grid, plans, tuning.pfact)
-        # one more than are alive at once, so that the last one's messages need not be waited for
-        count = min(tuning.depth + (2 if grid.q > 1 else 1), matrix.panels)
-        self.buffers = [Panel(device, matrix, grid) for _ in range(count)]
         self.main = device.stream()
         self.urgent = device.stream(urgent=True)
-        exchange = None
+        self.factoriser: PanelFactoriser | ResidentFactoriser
+        if residence is not None and residence.panel_on_device:
+            self.factoriser = ResidentFactoriser(device, matrix, grid, plans, self.urgent)
+        else:
+            self.factoriser = PanelFactoriser(blas, matrix, grid, plans, tuning.pfact)
+        # one more than are alive at once, so that the last one's messages need not be waited for
+        count = min(tuning.depth + (2 if grid.q > 1 else 1), matrix.panels)
+        self.buffers = [
+            Panel(device, matrix, grid)
+            if residence is None
+            else ResidentPanel(device, matrix, grid, self.urgent, residence)
+            for _ in range(count)
+        ]
+        exchange: RowExchange | None = None
         self.u_all: UBuffer | None = None
         self.u_next: UBuffer | None = None
         if grid.p > 1:
             columns = max(1, matrix.columns)
-            exchange = RowExchange(device, matrix, grid, tuning.swap, tuning.swap_threshold, matrix.nb, columns)
+            if residence is not None and residence.wire is not None:
+                exchange = ResidentRowExchange(device, matrix, grid, residence.wire, matrix.nb, columns)
+            else:
+                exchange = RowExchange(device, matrix, grid, tuning.swap, tuning.swap_threshold, matrix.nb, columns)
             self.u_all = UBuffer(device, matrix.nb * columns)
             if tuning.depth > 1:
                 self.u_next = UBuffer(device, matrix.nb * matrix.nb)
@@ -85,7 +100,7 @@ class Factorisation:
 
     def free(self) -> None:
         """Give all memory back. After an interrupted run, what the network still holds stays with its requests."""
-        for part in (*self.buffers, self.exchange, self.u_all, self.u_next):
+        for part in (*self.buffers, self.factoriser, self.exchange, self.u_all, self.u_next):
             if part is not None:
                 part.free()
 
@@ -173,7 +188,8 @@ class Factorisation:
     def _factor(self, panel: Panel, column: int) -> None:
         """Factor a panel that has been loaded, and put its diagonal block back."""
         self._enter("panel")
-        self.urgent.record().synchronize()
+        if not panel.on_device:
+            self.urgent.record().synchronize()
         self.factoriser.run(panel)
         if panel.has_top:
             panel.store_top(self.urgent, column)

@@ -18,6 +18,7 @@ from flopbench_kernels.lu_blockcyclic import grid as grids
 from flopbench_kernels.lu_blockcyclic.factorise import Factorisation
 from flopbench_kernels.lu_blockcyclic.grid import Grid, owned_below
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
+from flopbench_kernels.lu_blockcyclic.panel_resident import Residence
 from flopbench_kernels.lu_blockcyclic.solve import BackwardSubstitution, gather_solution
 
 
@@ -79,9 +80,14 @@ class BlockCyclicLu(Kernel):
         self._matrix = LocalMatrix(problem.n, problem.nb, grid, problem.tuning.align)
         self._matrix.allocate(self._device)
         self._factorisation = Factorisation(
-            self._device, self._threads, self.host_blas(), self._matrix, grid, problem.tuning, self.settings.observer
-        )
+            self._device, self._threads, self.host_blas(), self._matrix, grid, problem.tuning, self.settings.observer,
+            self.residence(self._device, grid),
+        )  # fmt: skip
         self._substitution = BackwardSubstitution(self._device, self._matrix, grid)
+
+    def residence(self, device: Device, grid: Grid) -> Residence | None:
+        """What happens on the device beside the update; None: panels are factored, and messages sent, on the host."""
+        return None
 
     def host_blas(self) -> Blas:
         """For the panel, which is factored on the host whatever the device."""

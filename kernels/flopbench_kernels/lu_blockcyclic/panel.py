@@ -38,6 +38,9 @@ class PanelFactoriser:
         self.mine = np.zeros(1)
         self.singular = False
 
+    def free(self) -> None:
+        """Nothing but host memory, which goes with its last reader."""
+
     def run(self, panel: Panel) -> None:
         """Factor a panel whose buffer holds the values of the matrix. Collective over the process column."""
         state, exchange, blas = self.state, self.exchange, self.blas
@@ -56,6 +59,8 @@ class PanelFactoriser:
 
 class Panel:
     """The buffer of a panel, used for one panel after another."""
+
+    on_device = False  # whether it is factored in device memory
 
     def __init__(self, device: Device, matrix: LocalMatrix, grid: Grid) -> None:
         """Raises MemoryError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ class PivotExchange:
     Ranks pair up over distances 1, 2, 4, ...; where P is no power of two, the ranks beyond the largest one in it lean on a partner.
     """
 
-    def __init__(self, comm: Any, width: int) -> None:
-        """For panels of up to `width` columns; `comm` None means that this rank is alone."""
-        self.message = np.zeros(HEADER + 2 * width)
+    def __init__(self, comm: Any, width: int, allocate: Callable[[int], np.ndarray] = np.zeros) -> None:
+        """For panels of up to `width` columns; `comm` None: this rank is alone. `allocate` gives the message its memory."""
+        self.message = allocate(HEADER + 2 * width)
         self.other = np.zeros(HEADER + 2 * width)
         self.comm = comm
         if comm is not None:

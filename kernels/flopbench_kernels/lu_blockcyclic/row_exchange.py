@@ -29,6 +29,8 @@ _UP, _DOWN, _PAIR, _SPREAD, _ROLL = 1, 2, 3, 4, 5  # tags
 class RowExchange:
     """The buffers and the communicator of one process column with more than one rank."""
 
+    resident = False  # whether buffers, and U, are device memory
+
     def __init__(
         self, device: Device, matrix: LocalMatrix, grid: Grid, swap: str, threshold: int, width: int, columns: int
     ) -> None:
@@ -37,9 +39,10 @@ class RowExchange:
         self.swap, self.threshold = swap, threshold
         self.send = device.host_array(2 * width * columns)
         self.receive = device.host_array(2 * width * columns)
+        self.solves_slices = device.is_host
         self.scratch: Memory | None = None if device.is_host else device.allocate(2 * width * columns)
 
-    def run(self, stream: Stream, moves: RowMoves, l1: int, ldl: int, column: int, n: int, u: np.ndarray) -> bool:
+    def run(self, stream: Stream, moves: RowMoves, l1: int, ldl: int, column: int, n: int, u: Any) -> bool:
         """Exchange `n` local columns from `column` on; `u` gets U (width x n, host). Returns whether U is solved with L1 already.
 
         l1, ldl: the unit lower triangle, on the device. Collective over the process column. Blocks.
@@ -114,19 +117,19 @@ class RowExchange:
                 going = moves.my_leaving[left : left + leaves[part]]
                 self._pull(stream, going, column, n, self.send[out_at[part] + mine * slices[part] :])
                 left += leaves[part]
-        self._spread(out_at, into_at)
-        u_slice = u.ctypes.data + 8 * moves.width * edges[me]
+        self._spread(stream, out_at, into_at)
+        u_slice = self._address(u) + 8 * moves.width * edges[me]
         for part, piece in enumerate(moves.pieces):
-            block = self.receive.ctypes.data + 8 * into_at[part]
-            rows.scatter_rows(slices[me], u_slice, moves.width, piece, block, len(piece))
+            block = self._address(self.receive) + 8 * into_at[part]
+            self._unpack(stream, slices[me], u_slice, moves.width, piece, block)
         arrived = into_at[top] + len(moves.pieces[top]) * slices[me]
         self._push(stream, moves.my_arriving, column, n, self.receive, arrived, len(moves.my_arriving))
-        if self.device.is_host:
+        if self.solves_slices:
             self.device.trsm(stream, moves.width, slices[me], l1, ldl, u_slice, moves.width)
-        self._roll(u, [moves.width * edge for edge in edges])
-        return self.device.is_host
+        self._roll(stream, u, [moves.width * edge for edge in edges])
+        return self.solves_slices
 
-    def _spread(self, out_at: list[int], into_at: list[int]) -> None:
+    def _spread(self, stream: Stream, out_at: list[int], into_at: list[int]) -> None:
         """Everybody sends everybody his part: send[out_at[r] : out_at[r+1]] to rank r, who puts it where `into_at` says."""
         comm, me, parts = self.grid.column, self.grid.my_row, self.grid.p
         requests = []
@@ -140,7 +143,7 @@ class RowExchange:
         for request in requests:
             request.Wait()
 
-    def _roll(self, u: np.ndarray, edges: list[int]) -> None:
+    def _roll(self, stream: Stream, u: np.ndarray, edges: list[int]) -> None:
         """Every slice u[edges[r] : edges[r+1]] goes once round; each rank starts with its own."""
         comm, me, parts = self.grid.column, self.grid.my_row, self.grid.p
         after, before = (me + 1) % parts, (me - 1) % parts
@@ -148,6 +151,14 @@ class RowExchange:
             mine, theirs = (me - turn) % parts, (me - turn - 1) % parts
             outgoing, incoming = u[edges[mine] : edges[mine + 1]], u[edges[theirs] : edges[theirs + 1]]
             comm.Sendrecv(outgoing, after, _ROLL, incoming, before, _ROLL)
+
+    def _unpack(self, stream: Stream, n: int, u: int, ldu: int, index: np.ndarray, block: int) -> None:
+        """Row index[i] of U (n columns, at address u) = row i of the block."""
+        rows.scatter_rows(n, u, ldu, index, block, len(index))
+
+    @staticmethod
+    def _address(buffer: np.ndarray) -> int:
+        return int(buffer.ctypes.data)
 
     def _pull(self, stream: Stream, index: np.ndarray, column: int, n: int, out: np.ndarray) -> None:
         """out (len(index) x n, host) = the matrix's local rows `index`, columns from `column` on."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flopbench_kernels.device.contract import Device, Event, Memory, Stream
+from flopbench_kernels.device.resident import DeviceBuffer
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.panel import Panel
 from flopbench_kernels.lu_blockcyclic.pivots import RowMoves
@@ -59,6 +60,10 @@ class Updater:
         moves = panel.arrive(stream)
         if self.exchange is None or buffer is None or n == 0:
             return Prepared(panel, moves, column)
+        if self.exchange.resident and buffer.mirror is not None:
+            there = DeviceBuffer.of(buffer.mirror)[: panel.width * n]
+            solved = self.exchange.run(stream, moves, panel.l1, panel.ld, column, n, there)
+            return Prepared(panel, moves, column, there.address, solved)
         host = buffer.claim(panel.width * n)
         solved = self.exchange.run(stream, moves, panel.l1, panel.ld, column, n, host)
         if buffer.mirror is None:

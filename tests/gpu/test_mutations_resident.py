@@ -1,0 +1,135 @@
+"""Bugs planted into panels on the GPU, CUDA-aware MPI and NCCL, each of which a named test must catch."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from flopbench.errors import FlopbenchError
+from flopbench.gpu_selftest.stand_in import nccl
+from tests.lu import fake_mpi
+
+from . import test_lu_resident as tests
+from .test_mutations import LU, Scene, mutated
+
+PANEL, WIRE, NCCL = f"{LU}.panel_resident", f"{LU}.wire", "flopbench_kernels.cuda.nccl_wire"
+
+
+def solved(p, q, policy, panel, exchange):
+    return lambda s: tests.test_every_way_solves_hpls_problem_in_whatever_order_cuda_runs_it(
+        p, q, policy, 0, panel, exchange, s.gpus
+    )
+
+
+def pivots(p, n):
+    return lambda s: tests.test_the_panel_on_the_device_takes_the_pivots_of_the_panel_on_the_host(p, n, "crout", s.gpus)
+
+
+def ties(s):
+    tests.test_of_equal_candidates_the_upper_row_wins_as_on_the_host(1, s.gpus)
+
+
+def singular(s):
+    tests.test_a_singular_matrix_is_reported_by_the_panel_on_the_device(s.gpus)
+
+
+def refused(s):
+    tests.test_mpi_that_is_not_known_to_take_device_memory_is_refused_with_the_reason(
+        {"libmpi.so.12": 0}, {}, "libmpi.so.12 says that it is not CUDA-aware"
+    )
+
+
+MUTATIONS = {
+    "the leading dimension of a panel taken from the matrix": (
+        PANEL, "source, self.matrix.ld, self.l1 + 8 * skip, self.ld)", "source, self.ld, self.l1 + 8 * skip, self.ld)",
+        solved(1, 1, "eager", "device", "staged"),
+    ),
+    "a diagonal block that does not go back": (
+        PANEL, "self.resident.copy_within(stream, self.width, self.width,", "(lambda *a: None)(stream, self.width, self.width,",
+        solved(1, 1, "eager", "device", "staged"),
+    ),
+    "pivots relative to the panel": (
+        "panel.cu", "row = (double)(row0 + candidate);", "row = (double)candidate;", pivots(1, 90)
+    ),
+    "pivots of one rank's rows taken for everybody's": (
+        "panel.cu", "(local / nb * grid_rows + my_row) * nb", "(local / nb * grid_rows) * nb", pivots(2, 90)
+    ),
+    "of equal candidates the lower row": (
+        "panel.cu", "if (size > best || (size == best && row < at)) { best = size; at = row; }\n        }\n        out[t]",
+        "if (size >= best) { best = size; at = row; }\n        }\n        out[t]", ties,
+    ),
+    "rows below the top block eliminated once too few": (
+        "panel.cu", "for (i64 c = j + 1; c < high; ++c)", "for (i64 c = j + 2; c < high; ++c)", pivots(1, 90)
+    ),
+    "a row that was pushed out and lost": (
+        "panel.cu", "if (candidate >= 0 && candidate != j)", "if (candidate >= 0 && candidate == j)", pivots(1, 90)
+    ),
+    "a zero pivot unnoticed": ("panel.cu", "mine[2] = 1.0;", "mine[2] = 0.0;", singular),
+    "a candidate read before it came from the GPU": (
+        PANEL, "count)\n        self.stream.record().synchronize()\n        self.exchange.run", "count)\n        self.exchange.run",
+        solved(2, 1, "lazy", "device", "staged"),
+    ),
+    "a panel sent before it came from the GPU": (
+        PANEL, "inwards=False)\n                    self.stream.record().synchronize()", "inwards=False)",
+        solved(1, 2, "lazy", "device", "staged"),
+    ),
+    "a panel buffer taken again too early": (
+        f"{LU}.factorise", "(2 if grid.q > 1 else 1)", "1", solved(1, 2, "eager", "device", "cuda-aware")
+    ),
+    "MPI that sends a panel before the GPU has it": (
+        WIRE, "if self.grid.my_column == root:\n            stream.record().synchronize()", "if False:\n            pass",
+        solved(1, 2, "eager", "host", "cuda-aware"),
+    ),
+    "MPI that sends rows before the GPU has packed them": (
+        WIRE, "stream.record().synchronize()\n        requests = []", "requests = []", solved(2, 1, "eager", "host", "cuda-aware")
+    ),
+    "MPI that sends U before the GPU has solved for it": (
+        WIRE, "stream.record().synchronize()\n        for turn", "for turn", solved(2, 1, "lazy", "host", "cuda-aware")
+    ),
+    "pivots read before they came": (
+        PANEL, "            self.ready.synchronize()\n", "", solved(1, 2, "lazy", "device", "nccl")
+    ),
+    "a broadcast on another stream": (
+        NCCL, "c.NCCL_FLOAT64, root, _pointer(stream)", "c.NCCL_FLOAT64, root, self.gpu._lanes[0].stream.ptr",
+        solved(1, 2, "eager", "host", "nccl"),
+    ),
+    "NCCL with a count that the others do not have": (
+        NCCL, "buffer.address, buffer.address, buffer.size, c.NCCL",
+        "buffer.address, buffer.address, buffer.size - self.grid.my_column, c.NCCL", solved(1, 2, "eager", "device", "nccl"),
+    ),
+    "NCCL with a root that the others do not have": (
+        NCCL, "c.NCCL_FLOAT64, root, _pointer", "c.NCCL_FLOAT64, self.grid.my_column, _pointer", solved(1, 2, "eager", "device", "nccl")
+    ),
+    "NCCL that sends a number too few": (
+        NCCL, "self.column.send, part.address, part.size,", "self.column.send, part.address, part.size - 1,",
+        solved(2, 1, "eager", "device", "nccl"),
+    ),
+    "NCCL slices that go round the wrong way": (
+        NCCL, "theirs = (me - turn) % parts, (me - turn - 1) % parts", "theirs = (me - turn) % parts, (me - turn + 1) % parts",
+        solved(3, 1, "eager", "device", "nccl"),
+    ),
+    "an MPI that says no, taken for one that says yes": (
+        "flopbench_kernels.cuda.cuda_aware", "if any(answer == 1 for", "if any(answer is not None for", refused
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    tests.make_small(monkeypatch)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_planted_bug_is_caught(name, monkeypatch):
+    place, old, new, test = MUTATIONS[name]
+    with ExitStack() as stack:
+        stack.enter_context(mutated(place, old, new))
+        tests.make_small(monkeypatch)
+        for waiting in (fake_mpi, nccl):
+            monkeypatch.setattr(waiting, "PATIENCE_S", 2.0)
+        with pytest.raises((AssertionError, FlopbenchError, ValueError, fake_mpi.Deadlock)):
+            test(Scene(monkeypatch))
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_same_test_passes_without_the_bug(name, monkeypatch):
+    MUTATIONS[name][3](Scene(monkeypatch))
