@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import msgspec
+from threadpoolctl import ThreadpoolController
 
 from flopbench import timing
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
@@ -25,24 +27,25 @@ WARM_SHARE = 0.25  # of the budget at most
 INTERVAL = 0.02  # of the median: its 95 % interval may be that wide
 LEAST_MEASURED_S = 0.2  # whatever the interval, so that the repeats span more than one tick of the scheduler
 MOST_REPEATS = 1000
+SHORT_S = 0.1  # shorter runs share one step of progress: a thread that watches each would disturb it
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When to stop. `repeats` set: exactly so many. Else until the median is known, or `budget_s` of running is used up."""
+    """When to stop. `repeats` set: exactly so many. Else until the median is known, or `budget_s` with the checks is used up."""
 
     budget_s: float
     repeats: int | None = None
     warm_up: bool = True
 
-    def enough(self, times: Sequence[float]) -> bool:
-        """Whether these repeats are all there will be; at least one always is."""
+    def enough(self, times: Sequence[float], elapsed_s: float = 0.0) -> bool:
+        """Whether these repeats, for which `elapsed_s` went by with resetting and checking, are all; at least one always is."""
         if not times:
             return False
         if self.repeats is not None:
             return len(times) >= self.repeats
         used = sum(times)
-        if len(times) >= MOST_REPEATS or used + statistics.median(times) > self.budget_s:
+        if len(times) >= MOST_REPEATS or max(used, elapsed_s) + statistics.median(times) > self.budget_s:
             return True
         interval = timing.median_interval(times)
         if interval is None or used < LEAST_MEASURED_S:
@@ -71,13 +74,19 @@ def measure_gemm(
     threads: int = 1,
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
+    settle: Callable[[], None] = timing.settle,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
 
     Several kernels are one kernel with operands in several places (rotation). The first repeat of each is checked in full, later
     ones against it. Gives the number of warm-up runs.
+
+    The check must not slow down the run after it: the threads of the BLAS that it uses keep spinning for a tenth of a second. So later
+    repeats are checked on one thread, and after a full check `settle` waits until they sleep.
     """
     source = Source.here()
+    pools = ThreadpoolController()
+    settle()
     warm: list[float] = []
     with progress.step("warm-up", expected_s):
         while not rule.warm(warm):
@@ -86,19 +95,26 @@ def measure_gemm(
             warm.append(timing.timed(kernel.run, comm, now))
     watches: dict[int, Watch] = {}
     before = cpu_times(source)
-    while not rule.enough(seen.times_s):
-        turn = len(seen.times_s) % len(kernels)
-        kernel = kernels[turn]
-        kernel.reset()
-        began = timing.utc_now()
-        with progress.step(f"run {len(seen.times_s) + 1}", expected_s):
-            seconds = timing.timed(kernel.run, comm, now)
-        ended = timing.utc_now()
-        with progress.step("check", None):
-            verdict = _judge(kernel, problem, watches, turn, len(seen.times_s) + 1, seen.verification, threads)
-        seen.add(seconds, began, ended, verdict)
-        if verdict.verdict == "FAILED":
-            break
+    long = expected_s is not None and expected_s >= SHORT_S
+    each = progress if long else Progress(quiet=True)
+    first = now()
+    with nullcontext() if long else progress.step("repeats", None):
+        while not rule.enough(seen.times_s, now() - first):
+            turn = len(seen.times_s) % len(kernels)
+            kernel = kernels[turn]
+            kernel.reset()
+            began = timing.utc_now()
+            with each.step(f"run {len(seen.times_s) + 1}", expected_s):
+                seconds = timing.timed(kernel.run, comm, now)
+            ended = timing.utc_now()
+            in_full = turn not in watches
+            with each.step("check", None), nullcontext() if in_full else pools.limit(limits=1, user_api="blas"):
+                verdict = _judge(kernel, problem, watches, turn, len(seen.times_s) + 1, seen.verification, threads)
+            if in_full:
+                settle()
+            seen.add(seconds, began, ended, verdict)
+            if verdict.verdict == "FAILED":
+                break
     seen.steal_fraction = steal_fraction(before, cpu_times(source))
     return len(warm)
 

@@ -60,6 +60,7 @@ class GemmRun:
     room: plan.Room
     lines: list[PlanLine]
     now: timing.Clock = timing.clock
+    settle: Callable[[], None] = timing.settle
     interrupted: bool = False
 
     def run(self, classes: Sequence[type[Kernel]]) -> Iterator[Record | Skipped]:
@@ -121,11 +122,11 @@ class GemmRun:
         return None
 
     def _budget(self, shapes: Sequence[Shape], rate: float, left: float) -> float:
-        """Seconds of running for the first of `shapes`; at least enough for a try."""
+        """Seconds of running and checking for the first of `shapes`; at least enough for a try."""
         if self.request.n:
             return left / len(shapes)
         last = len(shapes) == 1 or not gemm_plan.fits(shapes[1], rate, 0.75 * left)
-        return left * (0.6 if last else gemm_plan.SHARE_OF_SMALL)  # checking and generating take the rest
+        return left * (0.8 if last else gemm_plan.SHARE_OF_SMALL)  # generating takes the rest
 
     def _no_room(self, cls: type[Kernel], shape: Shape) -> str | None:
         problem = self._problem(cls, shape)
@@ -169,7 +170,11 @@ class GemmRun:
                 with self.progress.step("generate", None):
                     kernel.setup(replace(problem, seed=SEED + number), self.context.comm, self.context.machine)
             comm, threads = self.context.comm, self.context.threads
-            warm.append(measure_gemm(seen, kernels, problem, comm, rule, self.progress, threads, expected, self.now))
+            warm.append(
+                measure_gemm(
+                    seen, kernels, problem, comm, rule, self.progress, threads, expected, self.now, self.settle
+                )
+            )
 
         try:
             measure_interruptibly(seen, self.context.comm, work)

@@ -9,6 +9,7 @@ from typing import Any
 
 from flopbench import timing
 from flopbench.kernel_api import Comm, Kernel
+from flopbench.machine import blas
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
 from flopbench.phases import PhaseClock
@@ -93,6 +94,7 @@ def measure_interruptibly(seen: Measurement, comm: Comm, work: Callable[[], None
 
     def guarded() -> None:
         try:
+            blas.take_control()  # kernels limit the threads of their BLAS in setup
             work()
         except BaseException as error:
             failure.append(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flopbench import ceiling
+from flopbench import ceiling, timing
 from flopbench.kernel_api import Comm, Kernel
 from flopbench.machine.model import Machine
 from flopbench.results import Ceiling, Rpeak
@@ -39,6 +39,7 @@ class Peaks:
         return (None, found) if isinstance(found, str) else (found, None)
 
     def _measure(self, precision: str) -> Ceiling | str:
+        timing.settle()
         self._comm.barrier()
         here = ceiling.measure(precision, self._threads, self._machine)
         flops = 0.0 if isinstance(here, str) else here.flops

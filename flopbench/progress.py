@@ -13,6 +13,7 @@ from flopbench import units
 
 FIRST_WORD_AFTER_S = 2.0
 PLAIN_LINE_EVERY_S = 10.0
+BAR_EVERY_S = 0.5  # each redrawing costs a millisecond of a core that the work may need
 
 
 class Progress:
@@ -76,10 +77,10 @@ class Progress:
         from rich.progress import Progress as RichProgress
 
         columns = (TextColumn("{task.description:<22}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
-        with RichProgress(*columns, console=Console(file=self._stream), transient=True) as bar:
+        with RichProgress(*columns, console=Console(file=self._stream), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(label, total=1.0 if expected_s or self._fraction else None, state="")
-            while not finished.wait(0.2):
+            while not finished.wait(BAR_EVERY_S):
                 elapsed = time.monotonic() - start
                 done = self._fraction or (min(0.999, elapsed / expected_s) if expected_s else 0.0)
                 total = 1.0 if (expected_s or self._fraction) else None
-                bar.update(task, completed=done, total=total, state=self._state(elapsed, expected_s))
+                bar.update(task, completed=done, total=total, state=self._state(elapsed, expected_s), refresh=True)

@@ -75,7 +75,7 @@ def carry_out(job: GemmRun, classes: Sequence[type[Kernel]], missing: Sequence[S
         return EXIT_INTERRUPTED
     if not some:
         reasons = [(f"{s.kernel or s.precision}{f' n = {s.n}' if s.n else ''}", s.reason) for s in skipped]
-        raise NotPossible(f"nothing of what was asked can run here: {choose.grouped(reasons)}")
+        raise NotPossible(f"not possible here: {choose.grouped(reasons)}")
     return EXIT_FAILED if EXIT_FAILED in codes else max(codes)
 
 

@@ -26,6 +26,24 @@ def timed(run: Callable[[], None], comm: Comm, now: Clock = clock) -> float:
     return comm.max(stop - start)
 
 
+#: settle() looks at so many seconds at a time, calls a process idle below this share of one core, and gives up after so many.
+_GLANCE_S, _IDLE_SHARE, _PATIENCE_S = 0.01, 0.2, 1.0
+
+
+def settle(cpu: Clock = time.process_time, now: Clock = clock, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until this process computes nothing, at most a second.
+
+    Libraries leave their threads spinning after a call, in case there is another: OpenBLAS for 2^28 cycles (THREAD_TIMEOUT), Intel's
+    OpenMP for 200 ms (KMP_BLOCKTIME). Until they sleep, they take processor time from whatever is timed next.
+    """
+    start = now()
+    while now() - start < _PATIENCE_S:
+        used, began = cpu(), now()
+        sleep(_GLANCE_S)
+        if cpu() - used < _IDLE_SHARE * (now() - began):
+            return
+
+
 def spread(times: Sequence[float]) -> Spread:
     """Shortest, median and longest of the repeats, their range relative to the median, and the median's 95 % interval."""
     median = statistics.median(times)

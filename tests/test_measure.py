@@ -1,6 +1,8 @@
 """The run loop: the clock sees the work and nothing else, every repeat is checked, Ctrl-C keeps what is finished."""
 
+import numpy  # noqa: F401  brings a BLAS
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from flopbench.comm import SelfComm
 from flopbench.measure import Measurement, measure, measure_interruptibly, worse
@@ -121,3 +123,17 @@ def test_time_is_the_longest_over_the_ranks():
 def test_the_spread_is_relative_to_the_median():
     found = spread([2.0, 4.0, 3.0])
     assert (found.min_s, found.median_s, found.max_s, found.relative_range) == (2.0, 3.0, 4.0, 2.0 / 3.0)
+
+
+def test_a_kernel_may_limit_the_threads_of_its_blas_although_it_is_not_set_up_on_the_main_thread():
+    seen = []
+
+    def work():
+        with threadpool_limits(1, user_api="blas"):
+            seen.extend(e["num_threads"] for e in threadpool_info() if e["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        measure_interruptibly(Measurement(), SelfComm(), work)
+        after = [e["num_threads"] for e in threadpool_info() if e["user_api"] == "blas"]
+    assert set(seen) == {1}
+    assert set(after) == {2}

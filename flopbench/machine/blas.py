@@ -12,6 +12,19 @@ def load_usual() -> None:
     import scipy.linalg  # noqa: F401
 
 
+def take_control() -> None:
+    """Let this thread, and no other, set how many threads OpenBLAS uses from now on.
+
+    From threadpoolctl 3.8 on only the first thread that sets a limit can set others; on any other thread a limit is silently ignored.
+    Whoever hands kernels over to a thread of their own calls this there.
+    """
+    import threadpoolctl
+
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    if hasattr(openblas, "clear_controlling_thread"):  # older ones let every thread
+        openblas.clear_controlling_thread(force=True)
+
+
 def loaded() -> list[dict[str, Any]]:
     """threadpoolctl's view of the libraries in the process now.
 

@@ -94,7 +94,15 @@ def references(records: Sequence[Record]) -> Table:
         if not record.ceiling and not any(precision == record.precision for precision, _ in best):
             rows[(record.precision, "ceiling", "unknown", record.ceiling_reason or "no reason recorded")] = None
     columns = (Column("Precision"), Column("Reference"), Column("Rate", True), Column("How it was found"))
-    return Table("What the rates are held against", columns, tuple(rows))
+    return Table("What the rates are held against", columns, tuple(_once_each(rows)))
+
+
+def _once_each(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows that differ in nothing but the precision become one, at the place of the first."""
+    precisions: dict[tuple[str, ...], list[str]] = {}
+    for precision, *rest in rows:
+        precisions.setdefault(tuple(rest), []).append(precision)
+    return [(", ".join(names), *rest) for rest, names in precisions.items()]
 
 
 def environment_table(records: Sequence[Record]) -> Table:

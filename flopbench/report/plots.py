@@ -15,6 +15,7 @@ ENDINGS = (".pdf", ".png", ".svg")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5639a", "#b58900", "#3a9bd4", "#6b4fbb", "#7a5c3e")
 _MARKERS = "osD^"
 _STYLES = ("-", "--", ":", "-.")
+_LABEL_SHARE = 0.15  # of the axis: what the label of a bar takes, which an upright line must not cross
 _WIDTH_INCHES = 8.5
 
 
@@ -50,19 +51,20 @@ def save(charts: Sequence[Bars | Lines], title: str, path: Path) -> None:
 def _draw_bars(axes: Any, chart: Bars) -> None:
     places = range(len(chart.bars))
     values = [bar.value for bar in chart.bars]
+    top = 1.2 * max(max(values), *(bar.limit or 0.0 for bar in chart.bars))
     axes.barh(places, values, color=[_COLOURS[bar.colour % len(_COLOURS)] for bar in chart.bars], height=0.7)
     for place, bar in enumerate(chart.bars):
         end = bar.value
         if bar.limit:
             axes.plot([bar.limit, bar.limit], [place - 0.45, place + 0.45], color="black", linewidth=2)
-            if bar.value <= bar.limit < bar.value + 0.15 * max(values):
+            if bar.value <= bar.limit < bar.value + _LABEL_SHARE * top:
                 end = bar.limit
         axes.annotate(
             rate(bar.value, bar.unit), (end, place), (5, 0), textcoords="offset points", va="center", fontsize=9
         )
     axes.set_yticks(places, [_plain(bar.label) for bar in chart.bars])
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.2 * max(max(values), *(bar.limit or 0.0 for bar in chart.bars)))
+    axes.set_xlim(0, top)
     axes.xaxis.set_major_formatter(lambda value, _: rate_label(value))
     limits = " (black line: measured ceiling)" if any(bar.limit for bar in chart.bars) else ""
     axes.set_xlabel(f"operations per second{limits}")

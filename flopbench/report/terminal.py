@@ -31,6 +31,7 @@ def print_report(report: Report, console: Console) -> None:
 def print_table(table: Table, console: Console) -> None:
     """One table with its notes; text from records is never read as markup."""
     from rich import box
+    from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -47,6 +48,6 @@ def print_table(table: Table, console: Console) -> None:
         shown.add_row(*(Text(cell, style=_VERDICT_STYLE.get(cell, "")) for cell in row))
     console.print(shown)
     for note in table.notes:
-        console.print(f"  {note}", markup=False, highlight=False)
+        console.print(Padding(Text(note), (0, 0, 0, 2), expand=False))
     if table.notes:
         console.print()

@@ -103,10 +103,12 @@ def fake_kernel(
     return Fake
 
 
-def job(clock, request=None, room=1 << 40, machine=MACHINE):
-    """A GemmRun on an invented machine, silent, with the fake clock."""
+def job(clock, request=None, room=1 << 40, machine=MACHINE, settle=lambda: None):
+    """A GemmRun on an invented machine, silent, with the fake clock, on which nothing waits for idle threads."""
     environment = results.Environment(
         python="x", libraries={}, blas=[], variables={}, kernel={}, load_average_1min=None, governor=None, warnings=[]
     )
     context = Context(SelfComm(), machine, 2, FakePeaks(), environment)
-    return GemmRun(request or GemmRequest(), context, Progress(quiet=True), Room(room, "in this test"), [], now=clock)
+    return GemmRun(
+        request or GemmRequest(), context, Progress(quiet=True), Room(room, "in this test"), [], clock, settle
+    )

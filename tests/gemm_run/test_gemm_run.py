@@ -21,6 +21,7 @@ from flopbench.gemm_measure import LEAST_MEASURED_S, MOST_REPEATS, Rule
 from flopbench.gemm_plan import Shape
 from flopbench.gemm_run import GemmRequest, Skipped
 from flopbench.machine.model import Cache
+from flopbench.verify.repeats import Watch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fakes import MACHINE, FakeClock, fake_kernel, job
@@ -65,6 +66,29 @@ def test_short_runs_are_repeated_until_they_add_up_and_never_without_end():
     assert not rule.enough([1e-4] * 100)
     assert rule.enough([1e-4] * MOST_REPEATS)
     assert rule.enough([LEAST_MEASURED_S / 50] * 51)
+
+
+def test_the_time_that_checking_takes_counts_towards_the_budget():
+    scattered = [1.0e-3, 1.5e-3, 1.2e-3, 1.4e-3, 1.1e-3, 1.3e-3]
+    assert not Rule(budget_s=2.0).enough(scattered, elapsed_s=1.9)
+    assert Rule(budget_s=2.0).enough(scattered, elapsed_s=2.0)
+    assert not Rule(budget_s=2.0, repeats=7).enough(scattered, elapsed_s=9.0)
+
+
+def test_slow_checks_of_a_small_size_do_not_eat_the_time_of_the_larger_ones(monkeypatch):
+    clock = FakeClock()
+    scattered = lambda run: 1e-3 * (1 + run % 3 / 10)  # noqa: E731  never known to 2 %
+    kernel = fake_kernel(clock, seconds=scattered, nbytes=lambda problem: problem.n)
+    differing = Watch.differing_columns
+
+    def slow(self, outcome):
+        clock.t += 0.01
+        return differing(self, outcome)
+
+    monkeypatch.setattr(Watch, "differing_columns", slow)
+    found = _records(job(clock, GemmRequest(time_s=6.0), room=512).run([kernel]))
+    assert [record.problem.n for record in found] == [256, 512]
+    assert clock.t < 6.5
 
 
 def test_one_repeat_is_made_whatever_the_budget():

@@ -14,17 +14,20 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from flopbench import results
 from flopbench.cli import run
 from flopbench.report import rates, scale
 from flopbench.report.assemble import assemble, charts, read_records
-from flopbench.report.content import Bar, Bars, Line, Lines
+from flopbench.report.content import Bar, Bars, Column, Line, Lines, Table
+from flopbench.report.facts import references
 from flopbench.report.html import to_html
 from flopbench.report.markdown import escape, to_markdown
+from flopbench.report.plots import _draw_bars
 from flopbench.report.svg import chart
-from flopbench.report.terminal import print_report
+from flopbench.report.terminal import print_report, print_table
 
 sys.path.insert(0, str(Path(__file__).parent))
 from record_fixtures import MACHINE, gemm_record, lu_record
@@ -216,6 +219,30 @@ def test_markdown_cells_stay_one_cell_on_one_line(text):
     escaped = escape(text)
     assert "\n" not in escaped
     assert not re.search(r"(?<!\\)(\\\\)*[|<>`*_]", re.sub(r"\\.", "", escaped))
+
+
+def test_a_reference_that_several_precisions_share_is_told_once():
+    records = [gemm_record("fp64"), gemm_record("int8", "numba")]
+    rows = references(records).rows
+    assert [row[:3] for row in rows if row[1] == "Rpeak"] == [("fp64, int8", "Rpeak", "unknown")]
+    assert len([row for row in rows if row[1] == "ceiling"]) == 2  # one a precision: the rates differ
+
+
+def test_a_long_note_below_a_table_stays_indented():
+    console = _console(60)
+    print_table(Table("t", (Column("a"),), (("b",),), ("word " * 30,)), console)
+    below = console.file.getvalue().split("b\n")[-1].splitlines()
+    notes = [line for line in below if "word" in line]
+    assert len(notes) > 1
+    assert all(line.startswith("  word") for line in notes)
+
+
+def test_no_upright_line_crosses_the_label_of_a_bar_in_a_plot():
+    bars = [Bar("near", 70e9, "FLOP/s", 103e9), Bar("far", 70e9, "FLOP/s", 200e9), Bar("long", 118e9, "OP/s", 304e9)]
+    figure = Figure()
+    axes = figure.subplots()
+    _draw_bars(axes, Bars("t", tuple(bars)))
+    assert [label.xy[0] for label in axes.texts] == [103e9, 70e9, 118e9]
 
 
 def test_machines_are_kept_apart():
