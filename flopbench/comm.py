@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from flopbench.errors import NotPossible
+from flopbench.errors import BadInput, NotPossible
 from flopbench.kernel_api import Comm
-from flopbench.launcher import launched_ranks
+from flopbench.launcher import launched_by_srun, launched_ranks
 
 
 class SelfComm:
@@ -91,31 +92,57 @@ def world() -> Comm:
             f"started as one of {ranks} MPI ranks, but mpi4py cannot be used ({_one_line(error)}); "
             "install it: pip install 'flopbench[mpi]' (the site's MPI) or 'flopbench[mpi-wheel]' (MPICH from PyPI)"
         ) from error
-    library = MPI.Get_library_version().strip("\0 \n").splitlines()[0].split(",")[0]
-    complaint = wrong_library(os.environ, library)
+    version = MPI.Get_library_version().strip("\0 \n")
+    complaint = wrong_library(os.environ, version)
     if complaint:
         raise NotPossible(complaint)
     if not MPI.Is_initialized():
         MPI.Init_thread(MPI.THREAD_FUNNELED)
         atexit.register(_finalize)
     if MPI.COMM_WORLD.Get_size() == 1:
-        raise NotPossible(_mismatch(f"this process is one of {ranks} ranks", library))
+        raise NotPossible(_mismatch(f"this process is one of {ranks} ranks", version, os.environ))
     return MpiComm(MPI.COMM_WORLD)
 
 
-def wrong_library(environ: Mapping[str, str], library: str) -> str | None:
-    """What is wrong if the launcher that set `environ` belongs to another MPI than `library` (its version line); None if it fits."""
-    is_open = "open mpi" in library.lower()
-    if "OMPI_COMM_WORLD_SIZE" in environ and not is_open:
-        return _mismatch("started by Open MPI's mpirun", library)
-    if is_open and "PMI_SIZE" in environ and "OMPI_COMM_WORLD_SIZE" not in environ and "PMIX_RANK" not in environ:
-        return _mismatch("started by a launcher that speaks MPICH's PMI", library)
+def agree(comm: Comm, mine: Mapping[str, object]) -> None:
+    """Collective. Raises BadInput on every rank if a rank was given other options than rank 0, naming it and its host."""
+    told = comm.gather((dict(mine), socket.gethostname()))
+    message = None
+    for rank, (theirs, host) in enumerate(told or []):
+        other = [name for name, value in theirs.items() if value != mine[name]]
+        if other and message is None:
+            given = ", ".join(f"--{name.replace('_', '-')} {theirs[name]} instead of {mine[name]}" for name in other)
+            message = f"rank {rank} on {host} was given {given}; start all ranks with the same options"
+    message = comm.bcast(message)
+    if message:
+        raise BadInput(message)
+
+
+def wrong_library(environ: Mapping[str, str], version: str) -> str | None:
+    """What is wrong if the launcher that set `environ` cannot start ranks of the MPI with this `version` text; None if it can."""
+    is_open = "open mpi" in version.lower()
+    by_mpirun, by_pmix, by_pmi = ("OMPI_COMM_WORLD_SIZE" in environ, "PMIX_RANK" in environ, "PMI_SIZE" in environ)
+    if by_mpirun and not is_open:
+        return _mismatch("started by Open MPI's mpirun", version, environ)
+    if is_open and by_pmi and not by_mpirun and not by_pmix:
+        return _mismatch("started by a launcher that speaks MPICH's PMI", version, environ)
+    if is_open and launched_by_srun(environ) and not (by_mpirun or by_pmix or by_pmi):
+        return _mismatch("started by srun without PMIx", version, environ)
+    # only a build --with-pmix speaks it; others abort in MPI_Init (MPICH's own version text lists how it was configured)
+    if version.startswith("MPICH") and by_pmix and not (by_mpirun or by_pmi) and "pmix" not in version.lower():
+        return _mismatch("started by a launcher that speaks PMIx", version, environ)
     return None
 
 
-def _mismatch(how: str, library: str) -> str:
+def _mismatch(how: str, version: str, environ: Mapping[str, str]) -> str:
+    library = version.splitlines()[0].split(",")[0]
+    if launched_by_srun(environ):
+        flag = "pmix" if "open mpi" in version.lower() else "pmi2"
+        way_out = f"start it with srun --mpi={flag}, or with that MPI's own mpiexec"
+    else:
+        way_out = "start it with that MPI's own mpiexec"
     return (
-        f"{how}, but mpi4py uses {library}, so every rank would run alone; start it with that MPI's own mpiexec, or name the "
+        f"{how}, but mpi4py uses {' '.join(library.split())}, so every rank would run alone; {way_out}, or name the "
         "launcher's library: MPI4PY_LIBMPI=/path/to/libmpi.so"
     )
 

@@ -11,8 +11,9 @@ from flopbench import grid_choice, plan, results, timing
 from flopbench.flops import lu_solve_flops
 from flopbench.hpl_matrix import HPL_SEED, HplMatrix
 from flopbench.kernel_api import Kernel, LuProblem, LuTuning, Settings
+from flopbench.lu_model import LuModel, Measured, Network, OnGrid, Shape
 from flopbench.measure import Measurement, measure, measure_interruptibly
-from flopbench.phases import PhaseClock, over_ranks
+from flopbench.phases import PhaseClock, mean_over_ranks, over_ranks
 from flopbench.progress import Progress
 from flopbench.record import Context, build
 from flopbench.results import Phase, PlanLine, Record, Verification
@@ -62,7 +63,7 @@ class HplRun:
     phases: PhaseClock | None = None
     hint: str | None = None
     interrupted: bool = False
-    model: plan.RateModel = field(init=False)
+    model: plan.TimeModel = field(init=False)
 
     def cases(self) -> list[Case]:
         """Every point of the sweep, outermost first: grid, N, NB, tuning (HPL 2.3, HPL_pddriver.c)."""
@@ -99,7 +100,7 @@ class HplRun:
     def run(self, case: Case) -> tuple[str | None, Record | None]:
         """Measure one case: its verdict, and on rank 0 its record. Both None if Ctrl-C came before the first repeat was finished."""
         start = timing.utc_now()
-        expected = self.model.seconds(case.n)
+        expected = self._expected(case)
         lines = [*self.lines, PlanLine(choice="N", value=str(case.n), reason=case.n_reason), self._repeats(expected)]
         problem = self._problem(case.n, case.nb, case.p, case.q, case.tuning)
         seen = Measurement()
@@ -119,6 +120,7 @@ class HplRun:
                 expected,
                 self.now,
                 self.phases,
+                lu_solve_flops(case.n),
             ),
         )
         self.interrupted = seen.interrupted
@@ -157,27 +159,41 @@ class HplRun:
         matrix = HplMatrix(n, self.request.seed, self.context.threads)
         return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=tuning)
 
-    def _calibrate(self, nb: int, grid: tuple[int, int]) -> plan.RateModel:
+    def _expected(self, case: Case) -> float:
+        """Seconds that a run of `case` should take."""
+        if isinstance(self.model, OnGrid):
+            return self.model.model.seconds(Shape(case.n, case.nb, case.p, case.q))
+        return self.model.seconds(case.n)
+
+    def _calibrate(self, nb: int, grid: tuple[int, int]) -> plan.TimeModel:
         """Short runs: the warm-up, and what the time of a long run is predicted from. Never counted."""
         largest = max(self.request.n, default=plan.CALIBRATION_N)
         small, large = (min(size, largest) for size in (plan.WARM_UP_N, plan.CALIBRATION_N))
-        seconds = {}
+        seconds: dict[int, float] = {}
+        measured: dict[int, Measured] = {}
         for n in dict.fromkeys((min(small, 500), small, large)):
             problem = self._problem(n, min(nb, n), *grid, self.request.tuning[0])
             with self.progress.step("warm-up", None):
-                seconds[n] = min(self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS))
+                seconds[n], phases = min((self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS)), key=_time)
+            measured[n] = Measured(Shape(n, min(nb, n), *grid), phases, seconds[n])
         reason = f"{plan.CALIBRATION_RUNS} times each, not counted; the time of the run is predicted from the best"
         self.lines.append(PlanLine(choice="warm-up", value=f"N = {', '.join(map(str, seconds))}", reason=reason))
+        if self.context.comm.size > 1 and measured[large].phases:
+            network = Network(*grid_choice.measure_network(self.context.comm))
+            return OnGrid(LuModel.fit(measured[small], measured[large], network), nb, *grid)
         if len(seconds) < 3:
             return plan.RateModel(lu_solve_flops(large) / seconds[large], 0.0)
         return plan.RateModel.fit(small, seconds[small], large, seconds[large])
 
-    def _uncounted(self, problem: LuProblem) -> float:
-        """Seconds of one run that serves as warm-up."""
+    def _uncounted(self, problem: LuProblem) -> tuple[float, dict[str, float]]:
+        """Seconds of one run that serves as warm-up, and of its phases, mean over the ranks of the grid."""
         try:
             self.kernel.setup(problem, self.context.comm, self.context.machine)
             self.kernel.reset()
-            return timing.timed(self.kernel.run, self.context.comm, self.now)
+            if self.phases is not None:
+                self.phases.begin()
+            seconds = timing.timed(self.kernel.run, self.context.comm, self.now)
+            return seconds, mean_over_ranks(self.phases.end(), self.context.comm) if self.phases is not None else {}
         finally:
             self.kernel.close()
 
@@ -210,6 +226,10 @@ class HplRun:
             plan.check_n(n, 0, self.room)
         needed = self.kernel.memory_bytes(self._problem(n, nb, *grid, self.request.tuning[0])) * self.context.comm.size
         plan.check_n(n, needed, self.room)
+
+
+def _time(run: tuple[float, dict[str, float]]) -> float:
+    return run[0]
 
 
 def _tuning(tuning: LuTuning) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def mpi_in_use() -> Any:
 def may_speak() -> bool:
     """Whether this process is the one that prints what concerns the whole job: rank 0, or alone."""
     mpi = mpi_in_use()
-    return (mpi.COMM_WORLD.Get_rank() if mpi is not None else launched_rank()) == 0
+    together = mpi is not None and mpi.COMM_WORLD.Get_size() > 1
+    return (mpi.COMM_WORLD.Get_rank() if together else launched_rank()) == 0
 
 
 def report(message: str, code: int, say: Callable[[str], None]) -> None:

@@ -20,9 +20,14 @@ def launched_ranks(environ: Mapping[str, str] | None = None) -> int:
     """How many ranks the launcher says there are; 1 if no launcher is seen."""
     env = os.environ if environ is None else environ
     sizes = [int(env[name]) for name in _SIZE_VARIABLES if env.get(name, "").isdigit()]
-    if env.get("SLURM_STEP_NUM_TASKS", "").isdigit() and env.get("SLURM_PROCID", "").isdigit():
+    if launched_by_srun(env):
         sizes.append(int(env["SLURM_STEP_NUM_TASKS"]))
     return max(sizes, default=1)
+
+
+def launched_by_srun(environ: Mapping[str, str]) -> bool:
+    """Whether Slurm's srun started this process as a task of a step. The shell of a batch script is none."""
+    return all(environ.get(name, "").isdigit() for name in ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"))
 
 
 def launched_rank(environ: Mapping[str, str] | None = None) -> int:

@@ -50,8 +50,12 @@ def measure(
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
     phases: PhaseClock | None = None,
+    operations: float | None = None,
 ) -> None:
-    """Run `kernel` on `problem`, check every repeat, and put each finished one into `seen`; stops at the first FAILED."""
+    """Run `kernel` on `problem`, check every repeat, and put each finished one into `seen`; stops at the first FAILED.
+
+    `operations` of one run, where given, let progress show the rate so far.
+    """
     source = Source.here()
     before = cpu_times(source)
     try:
@@ -61,7 +65,8 @@ def measure(
             with progress.step("generate", None):
                 kernel.reset()
             began = timing.utc_now()
-            with progress.step(f"run {repeat} of {repeats}" if repeats > 1 else "run", expected_s) as told:
+            label = f"run {repeat} of {repeats}" if repeats > 1 else "run"
+            with progress.step(label, expected_s, operations) as told:
                 if phases is not None:
                     phases.begin(told)
                 seconds = timing.timed(kernel.run, comm, now)

@@ -43,6 +43,13 @@ class PhaseClock:
             self._tick(fraction)
 
 
+def mean_over_ranks(totals: dict[str, float], comm: Comm) -> dict[str, float]:
+    """Mean seconds of every phase over the ranks that have any, on every rank. Collective."""
+    told = [phases for phases in comm.bcast(comm.gather(totals)) if phases]
+    names = dict.fromkeys(name for phases in told for name in phases)
+    return {name: sum(phases.get(name, 0.0) for phases in told) / len(told) for name in names}
+
+
 def over_ranks(totals: dict[str, float], comm: Comm, hostname: str) -> list[Phase]:
     """Every phase with its largest and mean time and the rank that took longest, on rank 0; empty elsewhere. Collective."""
     told = comm.gather((totals, hostname))

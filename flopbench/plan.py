@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from flopbench import units
 from flopbench.errors import BadInput
@@ -47,13 +49,25 @@ class RateModel:
 
     def largest_n(self, seconds: float) -> int:
         """The largest N that is predicted to take at most `seconds`; at least 1."""
-        low, high = 1, 2
-        while self.seconds(high) <= seconds and high < N_LIMIT:
-            low, high = high, high * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.seconds(middle) <= seconds else (low, middle)
-        return low
+        return largest_within(self.seconds, seconds)
+
+
+class TimeModel(Protocol):
+    """What predicts the time of a run."""
+
+    def seconds(self, n: int) -> float: ...
+    def largest_n(self, seconds: float) -> int: ...
+
+
+def largest_within(time_of: Callable[[int], float], seconds: float) -> int:
+    """The largest N with time_of(N) <= seconds, for a time that grows with N; at least 1."""
+    low, high = 1, 2
+    while time_of(high) <= seconds and high < N_LIMIT:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if time_of(middle) <= seconds else (low, middle)
+    return low
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,7 @@ def choose_nb(isa: frozenset[str], device: str = "cpu") -> PlanLine:
     return PlanLine(choice="NB", value="192", reason="a small multiple of the GEMM blocking, within HPL's 32 to 256")
 
 
-def choose_n_by_time(model: RateModel, seconds: float, repeats: int, nb: int, room: Room) -> tuple[int, str]:
+def choose_n_by_time(model: TimeModel, seconds: float, repeats: int, nb: int, room: Room) -> tuple[int, str]:
     """N such that `repeats` timed runs take about `seconds` together and the matrix fits."""
     by_time = max(MIN_CHOSEN_N, model.largest_n(seconds / repeats))
     by_memory = room.largest_n(MEMORY_FRACTION)
@@ -161,7 +175,7 @@ def choose_repeats(predicted_seconds: float, budget: float) -> tuple[int, str]:
     return repeats, f"one takes about {units.duration(predicted_seconds)} and --time is {budget:g} s"
 
 
-def full_memory_hint(model: RateModel | None, nb: int, room: Room) -> str:
+def full_memory_hint(model: TimeModel | None, nb: int, room: Room) -> str:
     """Which command fills the memory, and how long it will take; no time without a model of runs long enough to tell."""
     n = round_to_blocks(room.largest_n(MEMORY_FRACTION), nb)
     time = f" in about {units.duration(model.seconds(n))}" if model else ""

@@ -24,6 +24,8 @@ class Progress:
         self._quiet = quiet
         self._bar = not quiet and self._stream.isatty()
         self._fraction: float | None = None
+        self._told_at = 0.0  # when the fraction was told
+        self._operations: float | None = None
 
     def say(self, line: str) -> None:
         """A line of its own."""
@@ -31,9 +33,14 @@ class Progress:
             print(line, file=self._stream, flush=True)
 
     @contextmanager
-    def step(self, label: str, expected_s: float | None) -> Iterator[Callable[[float], None]]:
-        """Watch over one step. Yields a function that may be told the fraction done, where that is known."""
-        self._fraction = None
+    def step(
+        self, label: str, expected_s: float | None, operations: float | None = None
+    ) -> Iterator[Callable[[float], None]]:
+        """Watch over one step. Yields a function that may be told the fraction done, where that is known.
+
+        Of a step that is `operations` FLOP long, the rate so far is shown, too: fraction times operations over the time it took.
+        """
+        self._fraction, self._operations = None, operations
         if self._quiet:
             yield self._tick
             return
@@ -47,6 +54,7 @@ class Progress:
             watcher.join()
 
     def _tick(self, fraction: float) -> None:
+        self._told_at = time.monotonic()
         self._fraction = fraction
 
     def _watch(self, label: str, expected_s: float | None, finished: threading.Event) -> None:
@@ -57,19 +65,25 @@ class Progress:
             self._show_bar(label, expected_s, finished, start)
             return
         while True:
-            self.say(f"{label}: {self._state(time.monotonic() - start, expected_s)}")
+            self.say(f"{label}: {self._state(start, expected_s)}")
             if finished.wait(PLAIN_LINE_EVERY_S):
                 return
 
-    def _state(self, elapsed: float, expected_s: float | None) -> str:
+    def _state(self, start: float, expected_s: float | None) -> str:
+        elapsed, so_far = time.monotonic() - start, ""
         if self._fraction:
-            expected_s = elapsed / self._fraction
+            taken = self._told_at - start
+            expected_s = taken / self._fraction
+            so_far = f"{units.percent(self._fraction)}"
+            if self._operations:
+                so_far += f" at {units.rate(self._fraction * self._operations / taken)} so far"
+            so_far += ", "
         if expected_s is None:
-            return f"{units.duration(elapsed)} so far"
+            return f"{so_far}{units.duration(elapsed)} so far"
         if elapsed > expected_s:
-            return f"{units.duration(elapsed)}, longer than the {units.duration(expected_s)} expected"
+            return f"{so_far}{units.duration(elapsed)}, longer than the {units.duration(expected_s)} expected"
         left = units.duration(expected_s - elapsed)
-        return f"{units.duration(elapsed)} of about {units.duration(expected_s)}, {left} to go"
+        return f"{so_far}{units.duration(elapsed)} of about {units.duration(expected_s)}, {left} to go"
 
     def _show_bar(self, label: str, expected_s: float | None, finished: threading.Event, start: float) -> None:
         from rich.console import Console
@@ -83,4 +97,4 @@ class Progress:
                 elapsed = time.monotonic() - start
                 done = self._fraction or (min(0.999, elapsed / expected_s) if expected_s else 0.0)
                 total = 1.0 if (expected_s or self._fraction) else None
-                bar.update(task, completed=done, total=total, state=self._state(elapsed, expected_s), refresh=True)
+                bar.update(task, completed=done, total=total, state=self._state(start, expected_s), refresh=True)

@@ -1,9 +1,12 @@
 """Ranks and their launcher, without MPI: who speaks, what is refused before MPI starts, where ranks sit, where time goes, which grid."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from flopbench import grid_choice, job, phases, placement, screen
-from flopbench.comm import SelfComm, wrong_library
+from flopbench.comm import SelfComm, agree, wrong_library
+from flopbench.errors import BadInput
 from flopbench.launcher import launched_rank, launched_ranks
 from flopbench.placement import Placed
 
@@ -35,13 +38,53 @@ def test_launchers_are_known_by_their_variables(environ, ranks, rank):
         ({"PMI_SIZE": "2"}, MPICH, False),
         ({"PMI_SIZE": "2"}, "Intel(R) MPI Library 2021.13", False),
         ({"PMI_SIZE": "2", "PMIX_RANK": "0"}, OPEN_MPI, False),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "PMIX_RANK": "0"}, OPEN_MPI, False),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, OPEN_MPI, True),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "PMIX_RANK": "0"}, MPICH, True),
+        ({"PMIX_RANK": "0"}, MPICH + "\nMPICH configure: --with-pmix=/usr", False),
     ],
 )
 def test_the_launcher_of_another_mpi_is_refused_and_its_own_is_not(environ, library, refused):
     complaint = wrong_library(environ, library)
     assert bool(complaint) == refused
     if complaint:
-        assert library in complaint and "MPI4PY_LIBMPI" in complaint and "\n" not in complaint
+        assert " ".join(library.split()) in complaint and "MPI4PY_LIBMPI" in complaint and "\n" not in complaint
+        flag = "--mpi=pmix" if library == OPEN_MPI else "--mpi=pmi2"
+        assert (flag in complaint) == ("SLURM_PROCID" in environ)
+
+
+def test_ranks_that_an_srun_without_mpi_leaves_alone_speak_once(monkeypatch):
+    class Alone:
+        COMM_WORLD = SimpleNamespace(Get_size=lambda: 1, Get_rank=lambda: 0)
+
+    monkeypatch.setattr(job, "mpi_in_use", lambda: Alone)
+    said = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("SLURM_PROCID", rank)
+        job.report("every rank would run alone", 4, said.append)
+    assert said == ["every rank would run alone"]
+
+
+class TwoRanks:
+    """The collective calls of rank `rank` of two, the other having told `other`."""
+
+    def __init__(self, rank, other):
+        self.rank, self.size, self.other = rank, 2, other
+
+    def gather(self, value):
+        return [value, self.other] if self.rank == 0 else None
+
+    def bcast(self, value):
+        return value if self.rank == 0 else "rank 1 on b was given ..."
+
+
+def test_ranks_with_other_options_are_named_with_their_host():
+    same = {"n": (300,), "repeat": 1}
+    agree(TwoRanks(0, (same, "b")), same)
+    with pytest.raises(BadInput, match=r"rank 1 on b was given --repeat 3 instead of 1; start all ranks"):
+        agree(TwoRanks(0, ({"n": (300,), "repeat": 3}, "b")), same)
+    with pytest.raises(BadInput, match="rank 1 on b"):
+        agree(TwoRanks(1, None), same)
 
 
 def test_alone_a_fault_is_said_at_once_and_the_process_leaves_in_order(monkeypatch):

@@ -25,6 +25,7 @@ FLOORS = [
         "progress",
         "provenance",
         "plan",
+        "lu_model",
         "choose",
         "peaks",
         "kernel_list",

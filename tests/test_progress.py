@@ -48,7 +48,18 @@ def test_a_fraction_that_is_told_beats_the_estimate(soon):
         until(stream, "so far")
         tick(0.5)
         until(stream, "to go")
-    assert re.search(r"check: \S+ ms of about", stream.getvalue())
+    assert re.search(r"check: 50.0 %, \S+ ms of about", stream.getvalue())
+
+
+def test_a_run_of_known_length_shows_fraction_rate_so_far_and_time_to_go(monkeypatch):
+    seconds = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: seconds)
+    watch = progress.Progress(io.StringIO(), quiet=True)
+    with watch.step("run", 3600.0, operations=8e12) as tick:
+        seconds = 110.0
+        tick(0.25)  # 2e12 operations in 10 s
+        seconds = 112.0
+        assert watch._state(100.0, 3600.0) == "25.0 % at 200.0 GFLOPS so far, 12.0 s of about 40.0 s, 28.0 s to go"
 
 
 def test_a_step_longer_than_expected_says_so(soon):

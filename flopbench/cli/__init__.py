@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 
@@ -94,9 +95,11 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
+        _meet_the_others(arguments)
         job.report(error.format_message(), EXIT_BAD_INPUT, _complain)
         return EXIT_BAD_INPUT
     except FlopbenchError as error:
+        _meet_the_others(arguments)
         job.report(str(error), error.exit_code, _complain)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -117,6 +120,17 @@ def run(arguments: list[str]) -> int:
             raise
         job.crash(error)
         return EXIT_FAILED
+
+
+def _meet_the_others(arguments: list[str]) -> None:
+    """A rank whose options are refused has not started MPI yet, and the others may be waiting for it there: go there, to say so."""
+    if arguments[:1] != ["hpl"] or job.mpi_in_use() is not None:
+        return
+    from flopbench.comm import world
+
+    with suppress(FlopbenchError):
+        world()
+        job.prepare()
 
 
 def _complain(message: str) -> None:

@@ -10,6 +10,8 @@ import click
 
 from flopbench.cli.options import GRIDS, SIZES
 
+_OF_A_RANK = ("threads", "blas", "output")  # options that may differ between ranks
+
 
 def _apply_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     if value is not None:
@@ -61,14 +63,18 @@ def command(
 
     Alone it chooses everything and says why. Under mpiexec or srun it uses all ranks.
     """
+    from flopbench import job
     from flopbench.cli import hpl_modes
     from flopbench.cli.hpl_output import HplText, Json, Summary
-    from flopbench.comm import world
+    from flopbench.comm import agree, world
     from flopbench.hpl_run import HplRequest
     from flopbench.kernel_api import Settings
     from flopbench.run import run_hpl
 
     comm = world()
+    job.prepare()
+    shared = {name: value for name, value in options.items() if name not in _OF_A_RANK}
+    agree(comm, {**shared, "dat": dat, "write_dat": write_dat, "screen": screen})
     if write_dat is not None:
         return hpl_modes.write_dat(comm, write_dat, options)
     choice = {name: options.pop(name) for name in ("kernel", "backend", "device")}
