@@ -7,6 +7,7 @@ Sources: DCMI 1.5, Get Power Reading; DMTF Redfish, Chassis.Power (PowerControl)
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import ssl
@@ -25,6 +26,8 @@ ADDRESS = "FLOPBENCH_REDFISH"  # https://USER:PASSWORD@HOST
 INSECURE = "FLOPBENCH_REDFISH_INSECURE"  # 1: do not check the certificate, which BMCs sign themselves
 _READING = re.compile(r"Instantaneous power reading:\s*(\d+)\s*Watts")
 _PATIENCE_S = 5.0
+#: What another server, a broken one, or an address that is none leads to. A ValueError may quote the address, password and all.
+_NOT_REDFISH = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
 
 Fetch = Callable[[str], Any]
 
@@ -64,19 +67,20 @@ def find_redfish(source: Source, fetch: Fetch | None = None) -> Found:
     address = source.environ.get(ADDRESS)
     if not address:
         return Found(REDFISH, why_not=f"no address: set {ADDRESS}=https://USER:PASSWORD@BMC")
-    get = fetch or _http(address, source.environ.get(INSECURE) == "1")
     try:
+        get = fetch or _http(address, source.environ.get(INSECURE) == "1")
         chassis = [member["@odata.id"] for member in get("/redfish/v1/Chassis")["Members"]]
         places = [place for path in chassis if (place := _place(get, path))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Found(REDFISH, why_not=f"{_without_password(address)} does not answer as Redfish: {error}")
+    except _NOT_REDFISH as error:
+        what = type(error).__name__ if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return Found(REDFISH, why_not=f"{_without_password(address)} does not answer as Redfish ({what})")
     if not places:
         return Found(REDFISH, why_not=f"no chassis of {_without_password(address)} tells its power")
 
     def ask() -> float | None:
         try:
             return sum(_watts(get(path)) or 0.0 for path in places) or None
-        except (OSError, ValueError, KeyError, TypeError):
+        except _NOT_REDFISH:
             return None
 
     return Found(REDFISH, (SlowMeter(REDFISH, ask),))
@@ -98,7 +102,7 @@ def _watts(resource: Any) -> float | None:
     if "PowerControl" in resource:
         found = [control.get("PowerConsumedWatts") for control in resource["PowerControl"]]
         return next((float(watts) for watts in found if watts), None)
-    reading = resource.get("PowerWatts", {}).get("Reading")
+    reading = (resource.get("PowerWatts") or {}).get("Reading")
     return float(reading) if reading else None
 
 

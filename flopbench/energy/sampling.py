@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,19 +144,18 @@ def use(track: Track, regions: Sequence[tuple[float, float]]) -> Use:
         return Use(meter, None, len(track.times), track.lost)
     total, count = 0.0, 0
     for start, stop in regions:
-        inside = [i for i, at in enumerate(track.times) if start <= at <= stop]
-        count += len(inside)
+        first, end = bisect_left(track.times, start), bisect_right(track.times, stop)
+        count += end - first
         if meter.quantity == "energy":
-            before = max((i for i, at in enumerate(track.times) if at <= start), default=None)
-            after = min((i for i, at in enumerate(track.times) if at >= stop), default=None)
-            if before is None or after is None:
+            before, after = bisect_right(track.times, start) - 1, bisect_left(track.times, stop)
+            if before < 0 or after == len(track.times):
                 return Use(meter, None, count, f"{meter.name}: no reading at both ends of a timed region")
             total += track.values[after] - track.values[before]
             continue
-        if len(inside) < LEAST_READINGS:
+        if end - first < LEAST_READINGS:
             needed = f"{LEAST_READINGS} are needed: runs of at least {LEAST_READINGS * meter.period_s:g} s"
-            return Use(meter, None, count, f"{meter.name}: {len(inside)} readings in {stop - start:.2f} s, {needed}")
-        total += integrate([track.times[i] for i in inside], [track.values[i] for i in inside], start, stop)
+            return Use(meter, None, count, f"{meter.name}: {end - first} readings in {stop - start:.2f} s, {needed}")
+        total += integrate(track.times[first:end], track.values[first:end], start, stop)
     return Use(meter, total, count)
 
 
