@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from flopbench import timing
 from flopbench.energy import bmc, levels, nvidia, perf_power, rapl, sensors
@@ -57,6 +59,11 @@ class EnergyMeters:
     _sampler: Sampler | None = None
 
     @property
+    def present(self) -> bool:
+        """Whether this rank reads any meter."""
+        return bool(self.meters)
+
+    @property
     def meters(self) -> list[Meter]:
         return [meter for found in self.found for meter in found.meters]
 
@@ -72,19 +79,20 @@ class EnergyMeters:
         sampler.stop()
         self.idle_w = {use.meter.name: use.joules / seconds for use in sampler.uses() if use.joules is not None}
 
-    def start(self) -> None:
-        """A run begins; `region` marks what is timed."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around the repeats of a run; `region` marks what is timed."""
         self._sampler = self.make(self.meters, self.now)
         self._sampler.start()
+        try:
+            yield
+        finally:
+            self._sampler.stop()
 
     def region(self) -> AbstractContextManager[None]:
+        """Around exactly what is timed."""
         assert self._sampler is not None
         return self._sampler.region()
-
-    def stop(self) -> None:
-        """The run is over; may be called twice."""
-        if self._sampler is not None:
-            self._sampler.stop()
 
     def over_ranks(self, flops: float | None, seconds: float) -> tuple[Energy | None, str | None]:
         """Energy of the run on all nodes, or the reason why there is none; on rank 0, (None, None) elsewhere. Collective.
@@ -162,18 +170,39 @@ def combine(
     )
 
 
-def warnings(energy: Energy | None, times_s: Sequence[float], green500: bool) -> list[str]:
-    """What is too short about the runs; `green500`: whether its rules are of interest (HPL)."""
-    if energy is None or not times_s:
-        return []
+def told(
+    meters: EnergyMeters | None,
+    times_s: Sequence[float],
+    passed: bool,
+    interrupted: bool,
+    flop_count: float,
+    green500: bool,
+) -> dict[str, Any]:
+    """The fields of the record that tell of energy. Collective, unless the run was interrupted; empty if nobody asked for energy.
+
+    times_s: of the timed repeats, `flop_count` operations each. green500: whether its rules are of interest (HPL).
+    """
+    if meters is None:
+        return {}
+    if interrupted or not times_s:
+        return {"energy_reason": "the run was interrupted"}
+    energy, reason = meters.over_ranks(flop_count * len(times_s) if passed else None, sum(times_s))
+    if energy is not None:
+        energy = msgspec.structs.replace(energy, warnings=_warnings(times_s, green500))
+    return {"energy": energy, "energy_reason": reason}
+
+
+def _warnings(times_s: Sequence[float], green500: bool) -> list[str]:
+    """What is too short about the timed repeats."""
     found = []
     if sum(times_s) < SHORTEST_S:
         found.append(
             f"energy over {sum(times_s):.1f} s: counters need {SHORTEST_S:.0f} s or more; take a larger --n or more --time"
         )
-    if green500 and min(times_s) < levels.SHORTEST_CORE_PHASE_S:
+    shortest = levels.SHORTEST_CORE_PHASE_S
+    if green500 and min(times_s) < shortest:
         found.append(
-            f"the core phase lasted {min(times_s):.1f} s, the Green500 wants {levels.SHORTEST_CORE_PHASE_S:.0f} s or more; take a larger --n"
+            f"core phase of {min(times_s):.1f} s: the Green500 wants {shortest:.0f} s or more; take a larger --n"
         )
     return found
 
