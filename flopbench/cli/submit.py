@@ -13,6 +13,7 @@ from flopbench.errors import EXIT_BAD_INPUT, BadInput, Unreachable
 
 if TYPE_CHECKING:
     from flopbench.inventory.submit import Outcome, Submission
+    from flopbench.results import Record
 
 
 @click.command()
@@ -79,10 +80,20 @@ def _from_records(
     submissions, refused = [], []
     for path in paths:
         try:
-            submissions.append(Submission(results.read(path), str(path), organisation, machine, explanation))
+            record = results.read(path)
+            submissions.append(
+                Submission(record, str(path), organisation, machine, explanation, unverified=_unverified(record))
+            )
         except BadInput as error:
             refused.append(Outcome(str(path), "", "refused", "unreadable", (str(error),)))
     return submissions, refused
+
+
+def _unverified(record: Record) -> tuple[str, ...]:
+    """What a record that was read from a log says of itself; one of flopbench's own runs was checked."""
+    mark = "not verified: "
+    said = record.environment.warnings if record.foreign is not None else []
+    return tuple(warning.removeprefix(mark) for warning in said if warning.startswith(mark))
 
 
 def _from_log(

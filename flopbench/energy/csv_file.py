@@ -128,7 +128,9 @@ class _Reader:
     def columns(self) -> list[Column]:
         """The meters, in order of appearance."""
         rows = self._rows()
-        _, header = next(rows)
+        _, header = next(rows, (0, []))
+        if not header:
+            raise BadInput(f"{self.path} has no readings")
         if self._is_time(header[0]):
             rows = self._rows()
             header = ["time", *(f"column {i}" for i in range(2, len(header) + 1))]

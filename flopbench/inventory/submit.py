@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from flopbench.errors import BadInput
-from flopbench.inventory import checks, schema
+from flopbench.inventory import checks, filed, schema
 from flopbench.inventory.entries import Entering
 from flopbench.inventory.exchange.grid import clean
 from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, key
@@ -99,11 +99,12 @@ def _submit(
             if outcome.what == "would be filed" and not dry_run:
                 if hold:
                     outcome = _as(outcome, "not filed", ("another record was refused; --keep-going files the others",))
-                elif outcome.run_id in seen:
-                    outcome = _as(outcome, "already filed")
                 else:
-                    _file(connection, submission, now)
-                    outcome = _as(outcome, "filed")
+                    if outcome.run_id in seen:  # another record of this run came before it in the same command
+                        outcome = _judge(connection, submission, now)
+                    if outcome.what == "would be filed":
+                        _file(connection, submission, now)
+                        outcome = _as(outcome, "filed")
             seen.add(outcome.run_id)
             outcomes.append(outcome)
     return outcomes
@@ -117,16 +118,15 @@ def _judge(connection: Connection, submission: Submission, now: datetime) -> Out
         outcome = _as(
             outcome, outcome.what, (f"foreign ({record.foreign}): listed, never ranked as verified by flopbench",)
         )
-    table = schema.measurements
-    known = connection.execute(
-        select(table.c.content_sha256, table.c.entered_utc).where(table.c.run_id == record.run_id)
-    ).first()
-    if known is not None:
-        if known.content_sha256 == record.content_sha256:
-            return _as(outcome, "already filed", (f"filed on {known.entered_utc}",))
-        return _as(outcome, "refused", (f"run {record.run_id} is filed already with other content",))
+    known = filed.standing(connection, record)
+    if known is not None and known.what != "adds energy":
+        return _as(outcome, known.what, (known.reason,))
     reasons = [] if record.foreign else checks.reasons_against(record, now, submission.explanation)
     reasons += _place_reasons(connection, submission)
+    if known is not None and not reasons:
+        if find_machine(connection, submission.machine_name, submission.owner) != known.machine_id:
+            reasons.append(f"run {record.run_id} is filed for another machine; name that with --machine")
+        outcome = _as(outcome, outcome.what, (*outcome.reasons, known.reason))
     return _as(outcome, "refused", tuple(reasons)) if reasons else outcome
 
 
@@ -244,8 +244,11 @@ def _file(connection: Connection, submission: Submission, now: datetime) -> None
     record = submission.record
     stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     by = f"flopbench run {record.run_id}" if record.foreign is None else f"{record.foreign}: {submission.where}"
-    remarks = "; ".join(filter(None, [submission.explanation, record.energy and f"power: {record.energy.level}"]))
-    entering = Entering(connection, Provenance(by, stamp[:10], remarks or None), stamp)
+    known = filed.standing(connection, record)
+    reason = "energy joined to the run after it was filed; nothing else differs" if known else None
+    level = record.energy and f"power: {record.energy.level}"
+    remarks = "; ".join(filter(None, [submission.explanation, level]))
+    entering = Entering(connection, Provenance(by, stamp[:10], remarks or None, reason), stamp)
     place = find_machine(connection, submission.machine_name, submission.owner)
     if place is None:
         organisation = entering.organisation(OrganisationFacts(str(submission.owner)))
@@ -255,7 +258,11 @@ def _file(connection: Connection, submission: Submission, now: datetime) -> None
                 record.precision, record.rpeak.flops, record.rpeak.convention, record.rpeak.formula or record.rpeak.spec
             )
             entering.peak(place, peak)
-    entering.measurement(place, _measurement(submission))
+    facts = _measurement(submission)
+    if known is None:
+        entering.measurement(place, facts)
+    else:
+        entering.measurement(place, replace(facts, run_id=filed.row_run_id(record)), corrects=known.row_id)
 
 
 def _machine_facts(submission: Submission) -> MachineFacts:
