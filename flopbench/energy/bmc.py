@@ -63,14 +63,15 @@ def find_ipmi(source: Source) -> Found:
 
 
 def find_redfish(source: Source, fetch: Fetch | None = None) -> Found:
-    """The BMC at $FLOPBENCH_REDFISH: all its chassis together."""
+    """The BMC at $FLOPBENCH_REDFISH: all its chassis together, but none that lies inside another one."""
     address = source.environ.get(ADDRESS)
     if not address:
         return Found(REDFISH, why_not=f"no address: set {ADDRESS}=https://USER:PASSWORD@BMC")
     try:
         get = fetch or _http(address, source.environ.get(INSECURE) == "1")
         chassis = [member["@odata.id"] for member in get("/redfish/v1/Chassis")["Members"]]
-        places = [place for path in chassis if (place := _place(get, path))]
+        found = {path: place for path in chassis if (place := _place(get, path))}
+        places = [place for path, place in found.items() if _outer(get, path) not in found]
     except _NOT_REDFISH as error:
         what = type(error).__name__ if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return Found(REDFISH, why_not=f"{_without_password(address)} does not answer as Redfish ({what})")
@@ -84,6 +85,12 @@ def find_redfish(source: Source, fetch: Fetch | None = None) -> Found:
             return None
 
     return Found(REDFISH, (SlowMeter(REDFISH, ask),))
+
+
+def _outer(get: Fetch, chassis: str) -> str | None:
+    """The chassis that this one is inside of: its power is part of that one's, and must not be counted twice."""
+    links = get(chassis).get("Links") or {}
+    return (links.get("ContainedBy") or {}).get("@odata.id")
 
 
 def _place(get: Fetch, chassis: str) -> str | None:

@@ -200,6 +200,18 @@ def test_a_bmc_that_does_not_speak_redfish_is_told_without_its_password(tmp_path
     assert "secret" not in found.why_not
 
 
+def test_a_chassis_inside_another_is_not_counted_twice(tmp_path):
+    resources = {
+        **REDFISH,
+        "/redfish/v1/Chassis": {"Members": [{"@odata.id": f"/redfish/v1/Chassis/{name}"} for name in ("1", "2")]},
+        "/redfish/v1/Chassis/2": {"Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/1"}}},
+        "/redfish/v1/Chassis/2/Power": {"PowerControl": [{"PowerConsumedWatts": 120}]},
+    }
+    assert seen(redfish(tmp_path, resources)) == {"Redfish": ("node", 344.0)}
+    resources["/redfish/v1/Chassis/2"] = {"Links": {}}
+    assert seen(redfish(tmp_path, resources)) == {"Redfish": ("node", 464.0)}
+
+
 def test_an_address_with_a_port_that_is_no_number_is_told_and_not_a_traceback(tmp_path):
     found = bmc.find_redfish(recorded(tmp_path, FLOPBENCH_REDFISH="https://root:secret@bmc17:abc"))
     assert "secret" not in found.why_not
