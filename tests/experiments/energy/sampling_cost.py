@@ -2,11 +2,11 @@
 
     python tests/experiments/energy/sampling_cost.py [--pairs 7] [--seconds 4] [--threads 2]
 
-The meters are four RAPL counters in a tree on disk (two packages with dram), read as often as on a real host, and two power files that
-are read as often as a GPU's power (20 times a second). The work is FP64 products through NumPy on all threads; the rate is products a
-second over the region that the sampler marks. First, what does not depend on a quiet machine: the processor time that reading alone takes
-while the program sleeps, as a share of one core. Prints the rate of each side of each pair, the ratio, and the medians; must hold: the median
-ratio is at least 0.995.
+The meters are four RAPL counters in a tree on disk (two packages with dram), read as often as on a real host, and two
+power files that are read as often as a GPU's power (20 times a second). The work is FP64 products through NumPy on
+all threads; the rate is products a second over the region that the sampler marks. First, what does not depend on a
+quiet machine: the processor time that reading alone takes while the program sleeps, as a share of one core. Prints
+the rate of each side of each pair, the ratio, and the medians; must hold: the median ratio is at least 0.995.
 """
 
 import argparse
