@@ -27,6 +27,7 @@ class Hpl(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     device: str | None = None
     threads: Count | None = None
     blas: str | None = None
+    energy: bool | None = None
     output: str | None = None
 
 

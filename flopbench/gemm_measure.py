@@ -14,7 +14,7 @@ from flopbench import timing
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
-from flopbench.measure import Measurement
+from flopbench.measure import Measurement, Region
 from flopbench.progress import Progress
 from flopbench.results import Verification
 from flopbench.verify.gemm import examine
@@ -37,6 +37,7 @@ class Rule:
     budget_s: float
     repeats: int | None = None
     warm_up: bool = True
+    least_s: float = LEAST_MEASURED_S
 
     def enough(self, times: Sequence[float], elapsed_s: float = 0.0) -> bool:
         """Whether these repeats, for which `elapsed_s` went by with resetting and checking, are all; at least one always is."""
@@ -48,7 +49,7 @@ class Rule:
         if len(times) >= MOST_REPEATS or max(used, elapsed_s) + statistics.median(times) > self.budget_s:
             return True
         interval = timing.median_interval(times)
-        if interval is None or used < LEAST_MEASURED_S:
+        if interval is None or used < self.least_s:
             return False
         return interval[1] - interval[0] <= INTERVAL * statistics.median(times)
 
@@ -75,6 +76,7 @@ def measure_gemm(
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
     settle: Callable[[], None] = timing.settle,
+    region: Region = nullcontext,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
 
@@ -104,7 +106,7 @@ def measure_gemm(
             kernel = kernels[turn]
             kernel.reset()
             began = timing.utc_now()
-            with each.step(f"run {len(seen.times_s) + 1}", expected_s):
+            with each.step(f"run {len(seen.times_s) + 1}", expected_s), region():
                 seconds = timing.timed(kernel.run, comm, now)
             ended = timing.utc_now()
             in_full = turn not in watches

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flopbench import gemm_plan, plan, results, timing, units
+from flopbench import gemm_measure, gemm_plan, plan, results, timing, units
+from flopbench.energy.measure import SHORTEST_S, EnergyMeters, told
 from flopbench.errors import NotPossible
 from flopbench.gemm_measure import Rule, measure_gemm
 from flopbench.gemm_plan import Shape
@@ -34,6 +36,7 @@ class GemmRequest:
     time_s: float = gemm_plan.DEFAULT_SECONDS
     repeat: int | None = None
     rotate: bool = False
+    energy: bool = False
     settings: Settings = field(default_factory=Settings)
     output: Path = Path("results")
 
@@ -61,6 +64,7 @@ class GemmRun:
     lines: list[PlanLine]
     now: timing.Clock = timing.clock
     settle: Callable[[], None] = timing.settle
+    meters: EnergyMeters | None = None
     interrupted: bool = False
 
     def run(self, classes: Sequence[type[Kernel]]) -> Iterator[Record | Skipped]:
@@ -159,7 +163,8 @@ class GemmRun:
         problem = self._problem(cls, shape)
         expected = shape.flops / rate
         lone = self.request.repeat is None and 2 * expected > budget
-        rule = Rule(budget, self.request.repeat, warm_up=not lone)
+        least = SHORTEST_S if self.meters and self.meters.present else gemm_measure.LEAST_MEASURED_S
+        rule = Rule(budget, self.request.repeat, warm_up=not lone, least_s=least)
         copies = gemm_plan.buffers(shape, cls.precision, self.context.machine, self.request.rotate)
         kernels = [cls(self.request.settings) for _ in range(int(copies.value))]
         seen = Measurement()
@@ -172,18 +177,30 @@ class GemmRun:
             comm, threads = self.context.comm, self.context.threads
             warm.append(
                 measure_gemm(
-                    seen, kernels, problem, comm, rule, self.progress, threads, expected, self.now, self.settle
+                    seen,
+                    kernels,
+                    problem,
+                    comm,
+                    rule,
+                    self.progress,
+                    threads,
+                    expected,
+                    self.now,
+                    self.settle,
+                    self.meters.region if self.meters else nullcontext,
                 )
             )
 
         try:
-            measure_interruptibly(seen, self.context.comm, work)
+            with self.meters.running() if self.meters else nullcontext():
+                measure_interruptibly(seen, self.context.comm, work)
             self.interrupted = seen.interrupted
             if not seen.times_s:
                 return None
             lines = [*self.lines, *self._choices(shape, copies, rule, seen, warm)]
             size = results.Problem(n=shape.n, m=shape.m, k=shape.k, seed=SEED)
-            return build(self.context, kernels[0], size, shape.flops, seen, start, lines)
+            energy = told(self.meters, seen.times_s, seen.passed, seen.interrupted, shape.flops, green500=False)
+            return build(self.context, kernels[0], size, shape.flops, seen, start, lines, **energy)
         finally:
             if not seen.interrupted:  # else a thread may still be computing in there
                 for kernel in kernels:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flopbench import grid_choice, plan, results, timing
+from flopbench.energy.measure import EnergyMeters, told
 from flopbench.flops import lu_solve_flops
 from flopbench.hpl_matrix import HPL_SEED, HplMatrix
 from flopbench.kernel_api import Kernel, LuProblem, LuTuning, Settings
@@ -30,6 +32,7 @@ class HplRequest:
     memory: float | None = None
     time_s: float = plan.DEFAULT_SECONDS
     repeat: int | None = None
+    energy: bool = False
     seed: int = HPL_SEED
     threshold: float = verify_lu.THRESHOLD
     tuning: tuple[LuTuning, ...] = (LuTuning(),)
@@ -63,6 +66,7 @@ class HplRun:
     phases: PhaseClock | None = None
     hint: str | None = None
     interrupted: bool = False
+    meters: EnergyMeters | None = None
     model: plan.TimeModel = field(init=False)
 
     def cases(self) -> list[Case]:
@@ -105,35 +109,39 @@ class HplRun:
         problem = self._problem(case.n, case.nb, case.p, case.q, case.tuning)
         seen = Measurement()
         repeats = int(lines[-1].value)
-        measure_interruptibly(
-            seen,
-            self.context.comm,
-            lambda: measure(
+        flop_count = lu_solve_flops(case.n)
+        with self.meters.running() if self.meters else nullcontext():
+            measure_interruptibly(
                 seen,
-                self.kernel,
-                problem,
                 self.context.comm,
-                self.context.machine,
-                lambda outcome, tick: self._check(problem, outcome, tick),
-                repeats,
-                self.progress,
-                expected,
-                self.now,
-                self.phases,
-                lu_solve_flops(case.n),
-            ),
-        )
+                lambda: measure(
+                    seen,
+                    self.kernel,
+                    problem,
+                    self.context.comm,
+                    self.context.machine,
+                    lambda outcome, tick: self._check(problem, outcome, tick),
+                    repeats,
+                    self.progress,
+                    expected,
+                    self.now,
+                    self.phases,
+                    flop_count,
+                    self.meters.region if self.meters else nullcontext,
+                ),
+            )
         self.interrupted = seen.interrupted
         phases = self._phases_over_ranks(seen)
+        energy = told(self.meters, seen.times_s, seen.passed, seen.interrupted, flop_count, green500=True)
         if not seen.times_s or seen.verification is None:
             return None, None
         verdict = seen.verification.verdict
         if self.context.comm.rank != 0:
             return verdict, None
         shape = results.Problem(n=case.n, nb=case.nb, p=case.p, q=case.q, seed=self.request.seed)
-        flop_count = lu_solve_flops(case.n)
+        tuning = _tuning(case.tuning)
         return verdict, build(
-            self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=_tuning(case.tuning), phases=phases
+            self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=tuning, phases=phases, **energy
         )
 
     def _phases_over_ranks(self, seen: Measurement) -> list[Phase]:

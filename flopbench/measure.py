@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from flopbench.results import Verification
 
 #: Judges an outcome: the verdict with its ingredients. The second argument is told the fraction of the check done.
 Check = Callable[[Any, Callable[[float], None]], Verification]
+#: Surrounds exactly what is timed: for meters of energy.
+Region = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
@@ -30,6 +33,10 @@ class Measurement:
     interrupted: bool = False
     phases: list[dict[str, float]] = field(default_factory=list)  # of each repeat: seconds of this rank per phase
     steal_fraction: float | None = None  # of the CPU time, from the first repeat to the last
+
+    @property
+    def passed(self) -> bool:
+        return self.verification is not None and self.verification.verdict == "PASSED"
 
     def add(self, seconds: float, began: str, ended: str, verdict: Verification) -> None:
         """One finished and checked repeat. The verification is set first: a reader never sees a time without a verdict."""
@@ -51,6 +58,7 @@ def measure(
     now: timing.Clock = timing.clock,
     phases: PhaseClock | None = None,
     operations: float | None = None,
+    region: Region = nullcontext,
 ) -> None:
     """Run `kernel` on `problem`, check every repeat, and put each finished one into `seen`; stops at the first FAILED.
 
@@ -69,7 +77,8 @@ def measure(
             with progress.step(label, expected_s, operations) as told:
                 if phases is not None:
                     phases.begin(told)
-                seconds = timing.timed(kernel.run, comm, now)
+                with region():
+                    seconds = timing.timed(kernel.run, comm, now)
             if phases is not None:
                 seen.phases.append(phases.end())
             ended = timing.utc_now()

@@ -16,7 +16,7 @@ from flopbench.machine.model import Machine
 from flopbench.measure import Measurement
 from flopbench.peaks import Peaks
 from flopbench.precision import precision
-from flopbench.results import Environment, PlanLine, Record
+from flopbench.results import Energy, Environment, PlanLine, Record
 
 _NOISY_RANGE = 0.05  # repeats further apart than this are worth a word
 _STEAL = 0.01  # of the CPU time between the first and the last repeat
@@ -41,9 +41,10 @@ def build(
     seen: Measurement,
     time_start_utc: str,
     plan: list[PlanLine],
+    energy: Energy | None = None,
     **extra: Any,
 ) -> Record:
-    """The record of one Run. `extra` are further fields of Record (tuning, phases, energy ...)."""
+    """The record of one Run. `extra` are further fields of Record (tuning, phases ...)."""
     kind = precision(kernel.precision)
     assert seen.verification is not None and seen.times_s
     passed = seen.verification.verdict == "PASSED"
@@ -85,7 +86,7 @@ def build(
         verification=seen.verification,
         machine=context.machine,
         environment=_environment(context, kernel, seen, spread, efficiency),
-        energy=extra.pop("energy", None),
+        energy=energy,
         plan=plan,
         **extra,
     )

@@ -11,6 +11,7 @@ from typing import Protocol
 from threadpoolctl import threadpool_limits
 
 from flopbench import choose, job, placement, plan, results
+from flopbench.energy.measure import IDLE_S, open_meters
 from flopbench.errors import EXIT_FAILED, EXIT_OK, CannotWrite
 from flopbench.hpl_run import Case, HplRequest, HplRun
 from flopbench.kernel_api import Comm, Kernel
@@ -69,6 +70,10 @@ def run_hpl(
             peaks.prepare(chosen)
         context = Context(comm, machine, threads, peaks, before)
         work = HplRun(request, chosen, context, progress, room(comm, machine, chosen), lines, phases=phases)
+        if request.energy:
+            work.meters = open_meters(comm, machine, chosen.device)
+            with progress.step("idle power", IDLE_S):
+                work.meters.measure_idle()
         return _run_cases(work, printer)
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from flopbench import choose, plan, registry, results
 from flopbench.comm import SelfComm
+from flopbench.energy.measure import IDLE_S, open_meters
 from flopbench.errors import EXIT_FAILED, EXIT_OK, BadInput, CannotWrite, NotPossible, UnknownName
 from flopbench.gemm_run import GemmRequest, GemmRun, Skipped
 from flopbench.kernel_api import Kernel
@@ -52,6 +53,10 @@ def run_gemm(printer: Printer, request: GemmRequest) -> int:
         before = environment.collect(machine, extra_warnings=warnings_before(machine, threads, 1))
         context = Context(comm, machine, threads, Peaks(machine, comm, threads), before)
         job = GemmRun(request, context, Progress(quiet=printer.quiet), room(comm, machine), [threads_line])
+        if request.energy:
+            job.meters = open_meters(comm, machine, request.device)
+            with job.progress.step("idle power", IDLE_S):
+                job.meters.measure_idle()
         return carry_out(job, classes, missing, printer)
 
 

@@ -34,6 +34,12 @@ _PATH = click.Path(path_type=Path)
     "--repeat", type=click.IntRange(1, 100000), default=None, help="Timed repeats. [until the median is known to 2 %]"
 )
 @click.option("--rotate", is_flag=True, help="Rotate among operand buffers, so that none is found in a cache.")
+@click.option(
+    "--energy",
+    is_flag=True,
+    default=None,
+    help="Also energy over the timed runs, by the meters of this machine: GFLOPS/W and what it covers.",
+)
 @click.option("--output", type=_PATH, default="results", show_default=True, help="Folder for records.")
 @click.option(
     "--json", "as_json", is_flag=True, help='One JSON document on stdout: {"results": [...], "skipped": [...]}.'

@@ -30,6 +30,12 @@ def _apply_config(ctx: click.Context, param: click.Parameter, value: Path | None
 @click.option(
     "--repeat", type=click.IntRange(1, 1000), default=None, help="Timed runs; the best is Rmax. [1 to 3 by --time]"
 )
+@click.option(
+    "--energy",
+    is_flag=True,
+    default=None,
+    help="Also energy over the timed runs, by the meters of this machine: GFLOPS/W and what it covers.",
+)
 @click.option("--kernel", default=None, help="Kernel by name, see `flopbench kernels`.")
 @click.option("--backend", default=None, help="numpy, numba, cupy ...")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from flopbench.hpl_run import Case, HplRequest
-from flopbench.report import hpl_text
+from flopbench.report import energy, hpl_text
 from flopbench.report.summary import phases, plan, summary, wrapped
 from flopbench.results import PlanLine, Record, to_document
 
@@ -68,6 +68,8 @@ class HplText(_Output):
 
     def result(self, record: Record, saved_to: Path | None) -> None:
         self._print(hpl_text.test(record, with_header=self._threshold > 0 or not self._verdicts))
+        for label, text in energy.rows(record):
+            self.complain(f"{label}: {text}" if label != "warning" else text)
         if self._detail:
             self._print("\n".join(phases(record)) + "\n")
         self._verdicts.append(record.verification.verdict)

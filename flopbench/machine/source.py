@@ -61,10 +61,14 @@ class Source:
 
         return cls(affinity=this_affinity(), psutil=psutil)
 
+    def text(self, path: str) -> str:
+        """The text of `path`, stripped. Raises OSError, which says whether it is absent or forbidden."""
+        return (self.root / path.lstrip("/")).read_text(errors="replace").strip()
+
     def read(self, path: str) -> str | None:
         """The text of `path`, stripped; None if it is absent, forbidden or (as sysfs does for links that are down) refuses."""
         try:
-            return (self.root / path.lstrip("/")).read_text(errors="replace").strip()
+            return self.text(path)
         except OSError:
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flopbench.precision import PRECISIONS
+from flopbench.report import energy
 from flopbench.report.content import Bar, Bars, Column, Line, Lines, Table
 from flopbench.results import Record
 from flopbench.units import duration, percent, rate
@@ -76,9 +77,11 @@ def speed_up(record: Record, records: Sequence[Record]) -> float | None:
 def gemm_table(records: Sequence[Record], skipped: Sequence[tuple[str, str, str, str, str]] = ()) -> Table:
     """One row a record. `skipped` are (precision, backend, size, sums, reason) that could not run; they are rows too."""
     rows = [_gemm_row(record, records) for record in sorted(records, key=gemm_order)]
-    rows += [(*what[:3], "-", "-", "-", "-", _SHORT.get(what[3], what[3]), "SKIPPED") for what in skipped]
-    notes = [*reasons(records), *_why_skipped(skipped)]
-    return Table("GEMM", GEMM_COLUMNS, tuple(rows), tuple(notes))
+    more = energy.columns(records)
+    dashes = ("-",) * len(more)
+    rows += [(*what[:3], *"----", *dashes, _SHORT.get(what[3], what[3]), "SKIPPED") for what in skipped]
+    notes = [*reasons(records), *_why_skipped(skipped), *energy.notes(records)]
+    return Table("GEMM", (*GEMM_COLUMNS[:-2], *more, *GEMM_COLUMNS[-2:]), tuple(rows), tuple(notes))
 
 
 def _why_skipped(skipped: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
@@ -94,8 +97,11 @@ def _why_skipped(skipped: Sequence[tuple[str, str, str, str, str]]) -> list[str]
 
 def lu_table(records: Sequence[Record]) -> Table:
     """One row a record, in order of N."""
-    rows = [_lu_row(record) for record in sorted(records, key=lambda r: (r.kernel, r.problem.n, r.problem.nb or 0))]
-    return Table("LU (HPL)", LU_COLUMNS, tuple(rows), tuple(reasons(records)))
+    rows = [
+        _lu_row(record, records) for record in sorted(records, key=lambda r: (r.kernel, r.problem.n, r.problem.nb or 0))
+    ]
+    columns = (*LU_COLUMNS[:-2], *energy.columns(records), *LU_COLUMNS[-2:])
+    return Table("LU (HPL)", columns, tuple(rows), (*reasons(records), *energy.notes(records)))
 
 
 def reasons(records: Sequence[Record]) -> list[str]:
@@ -176,12 +182,13 @@ def _gemm_row(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
         _share(record.efficiency.of_ceiling),
         _share(record.efficiency.of_rpeak),
         "-" if gain is None else f"{gain:.3g}" if gain < 1000 else f"{gain:.0f}",
+        *energy.cells(record, records),
         accumulator_of(record),
         record.verification.verdict,
     )
 
 
-def _lu_row(record: Record) -> tuple[str, ...]:
+def _lu_row(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     problem, value = record.problem, record.verification.value
     return (
         record.backend,
@@ -192,6 +199,7 @@ def _lu_row(record: Record) -> tuple[str, ...]:
         "-" if record.rmax_flops is None else rate(record.rmax_flops, record.unit),
         _share(record.efficiency.of_ceiling),
         _share(record.efficiency.of_rpeak),
+        *energy.cells(record, records),
         "-" if value is None else f"{value:.1e}",
         record.verification.verdict,
     )

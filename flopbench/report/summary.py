@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from flopbench import units
+from flopbench.report import energy
 from flopbench.results import PlanLine, Record
 
 _WIDTH = 80
@@ -20,11 +21,7 @@ def summary(record: Record, saved_to: str | None) -> list[str]:
     rows.append(("problem", _problem(record)))
     rows.append(("time", _times(record)))
     rows.append(("BLAS", _blas(record)))
-    if record.energy is not None and record.energy.flops_per_watt:
-        cover = ", ".join(record.energy.cover)
-        rows.append(
-            ("energy", f"{record.energy.flops_per_watt / 1e9:.3f} GFLOPS/W over {cover}; level: {record.energy.level}")
-        )
+    rows += energy.rows(record)
     rows += [("warning", warning) for warning in record.environment.warnings]
     if saved_to is not None:
         rows.append(("record", saved_to))
