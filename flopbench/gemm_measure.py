@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
 from flopbench import timing
+from flopbench.gpu import nvml
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
 from flopbench.measure import Measurement
 from flopbench.progress import Progress
-from flopbench.results import Verification
+from flopbench.results import GpuMeters, Verification
 from flopbench.verify.gemm import examine
 from flopbench.verify.repeats import Watch
 
@@ -71,6 +73,7 @@ def measure_gemm(
     threads: int = 1,
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
+    open_card: Callable[[str], nvml.NvmlGpu | None] = nvml.NvmlGpu.by_pci_bus_id,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
 
@@ -85,13 +88,16 @@ def measure_gemm(
             kernel.reset()
             warm.append(timing.timed(kernel.run, comm, now))
     watches: dict[int, Watch] = {}
+    address = kernels[0].gpu_address()
+    card = open_card(address) if address else None
+    sampler = nvml.Sampler(card) if card else None
     before = cpu_times(source)
     while not rule.enough(seen.times_s):
         turn = len(seen.times_s) % len(kernels)
         kernel = kernels[turn]
         kernel.reset()
         began = timing.utc_now()
-        with progress.step(f"run {len(seen.times_s) + 1}", expected_s):
+        with progress.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler):
             seconds = timing.timed(kernel.run, comm, now)
         ended = timing.utc_now()
         with progress.step("check", None):
@@ -100,7 +106,33 @@ def measure_gemm(
         if verdict.verdict == "FAILED":
             break
     seen.steal_fraction = steal_fraction(before, cpu_times(source))
+    seen.gpu_meters = _meters(sampler) if sampler else None
     return len(warm)
+
+
+@contextmanager
+def _metered(sampler: nvml.Sampler | None) -> Iterator[None]:
+    """Read the GPU's meters inside, on a thread of their own that starts before the clock and ends after it."""
+    if sampler is None:
+        yield
+        return
+    sampler.resume()
+    try:
+        yield
+    finally:
+        sampler.pause()
+
+
+def _meters(sampler: nvml.Sampler) -> GpuMeters:
+    found = sampler.of_runs()
+    return GpuMeters(
+        samples=found.samples,
+        mean_sm_clock_hz=found.mean_sm_hz,
+        min_sm_clock_hz=found.min_sm_hz,
+        mean_power_w=found.mean_power_w,
+        max_temperature_c=found.max_temperature_c,
+        throttled=found.throttled,
+    )
 
 
 def _judge(

@@ -217,6 +217,10 @@ class Kernel(ABC):
         """Time of the last run by the device's own events, for holding against the harness's clock. None without such events."""
         return None
 
+    def gpu_address(self) -> str | None:
+        """PCI address of the GPU that this kernel runs on, between setup and close, for whoever reads its meters. None: no GPU."""
+        return None
+
     def describe(self) -> dict[str, str]:
         """What this kernel chose that a reader of the record wants to know (instruction set, library, blocking)."""
         return {}

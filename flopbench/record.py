@@ -86,6 +86,7 @@ def build(
         machine=context.machine,
         environment=_environment(context, kernel, seen, spread, efficiency),
         energy=extra.pop("energy", None),
+        gpu_meters=seen.gpu_meters,
         plan=plan,
         **extra,
     )

@@ -77,8 +77,26 @@ def gemm_table(records: Sequence[Record], skipped: Sequence[tuple[str, str, str,
     """One row a record. `skipped` are (precision, backend, size, sums, reason) that could not run; they are rows too."""
     rows = [_gemm_row(record, records) for record in sorted(records, key=gemm_order)]
     rows += [(*what[:3], "-", "-", "-", "-", _SHORT.get(what[3], what[3]), "SKIPPED") for what in skipped]
-    notes = [*reasons(records), *_why_skipped(skipped)]
+    notes = [*reasons(records), *meters(records), *_why_skipped(skipped)]
     return Table("GEMM", GEMM_COLUMNS, tuple(rows), tuple(notes))
+
+
+def meters(records: Sequence[Record]) -> list[str]:
+    """Clock, power and throttling of each run on a GPU, one line each."""
+    lines = []
+    for record in records:
+        seen = record.gpu_meters
+        if seen is None:
+            continue
+        said = [
+            "SM clock unknown"
+            if seen.mean_sm_clock_hz is None
+            else f"mean SM clock {seen.mean_sm_clock_hz / 1e6:.0f} MHz",
+            "power unknown" if seen.mean_power_w is None else f"mean power {seen.mean_power_w:.0f} W",
+            *(f"{reason} in {percent(share)} of the readings" for reason, share in seen.throttled.items()),
+        ]
+        lines.append(f"{record.kernel} n = {size_of(record)}: {', '.join(said)} ({seen.samples} readings)")
+    return lines
 
 
 def _why_skipped(skipped: Sequence[tuple[str, str, str, str, str]]) -> list[str]:

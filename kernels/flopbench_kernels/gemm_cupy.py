@@ -144,6 +144,9 @@ class GemmCupy(Kernel):
     def device_seconds(self) -> float:
         return self._gpu.libraries.elapsed_seconds(self._start, self._stop)
 
+    def gpu_address(self) -> str | None:
+        return self._gpu.facts.pci_bus_id
+
     def outcome(self) -> GemmOutcome:
         used = self._buffers[self._turn]
         a = DeviceMatrix(self._space, used.a, used.call.trans_a == const.OP_T)

@@ -1,6 +1,9 @@
-"""Every CUDA source of ours through NVRTC for every architecture from Turing to Blackwell, with what the assembler says of registers."""
+"""Every CUDA source of ours through NVRTC 12 and 13 for every architecture from Turing to Blackwell, with what the assembler says of registers."""
 
+import ctypes
+import os
 import re
+from importlib import metadata
 
 import pytest
 from flopbench_kernels.cuda.context import THREADS
@@ -34,9 +37,73 @@ def build(nvrtc, name, architecture):
         nvrtc.destroyProgram(program)
 
 
+class Nvrtc13:
+    """NVRTC of CUDA 13 by its C functions (nvrtc.h), as far as `build` needs them: CuPy binds one major version at a time."""
+
+    def __init__(self, path):
+        self._library = ctypes.CDLL(str(path))
+
+    def getVersion(self):
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
+        return major.value, minor.value
+
+    def getSupportedArchs(self):
+        count = ctypes.c_int()
+        self._call("nvrtcGetNumSupportedArchs", ctypes.byref(count))
+        found = (ctypes.c_int * count.value)()
+        self._call("nvrtcGetSupportedArchs", found)
+        return list(found)
+
+    def createProgram(self, source, name, headers, include_names):
+        program = ctypes.c_void_p()
+        self._call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
+        return program
+
+    def compileProgram(self, program, options):
+        texts = (ctypes.c_char_p * len(options))(*[text.encode() for text in options])
+        self._call("nvrtcCompileProgram", program, len(options), texts)
+
+    def getProgramLog(self, program):
+        return self._text("ProgramLog", program).rstrip(b"\0").decode()
+
+    def getCUBIN(self, program):
+        return self._text("CUBIN", program)
+
+    def destroyProgram(self, program):
+        self._call("nvrtcDestroyProgram", ctypes.byref(program))
+
+    def _text(self, what, program):
+        size = ctypes.c_size_t()
+        self._call(f"nvrtcGet{what}Size", program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        self._call(f"nvrtcGet{what}", program, text)
+        return text.raw
+
+    def _call(self, name, *args):
+        status = getattr(self._library, name)(*args)
+        if status:
+            raise RuntimeError(f"{name}: status {status}")
+
+
+@pytest.fixture(scope="session")
+def nvrtc13():
+    try:
+        files = metadata.files("nvidia-cuda-nvrtc") or []
+    except metadata.PackageNotFoundError:
+        assert "FLOPBENCH_NEEDS_CUPY" not in os.environ, "this stage is for NVRTC 13 too, and it is not installed"
+        pytest.skip("nvidia-cuda-nvrtc (CUDA 13) is not installed here; .ci/gpu.sh runs this with it")
+    return Nvrtc13(next(file.locate() for file in files if file.name == "libnvrtc.so.13"))
+
+
+@pytest.mark.parametrize("toolkit", [12, 13])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", source_names())
-def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, architecture, nvrtc, record_property):
+def test_every_kernel_compiles_without_spilling_and_within_the_registers(
+    name, architecture, toolkit, request, record_property
+):
+    nvrtc = request.getfixturevalue({12: "nvrtc", 13: "nvrtc13"}[toolkit])
+    assert nvrtc.getVersion()[0] == toolkit
     if architecture not in nvrtc.getSupportedArchs():
         pytest.skip(f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))} does not know sm_{architecture}")
     cubin, log = build(nvrtc, name, architecture)
@@ -47,7 +114,7 @@ def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, a
     }
     assert set(registers) == set(kernels)
     for kernel, used in registers.items():
-        record_property(f"{kernel} sm_{architecture}", used)
+        record_property(f"{kernel} sm_{architecture} NVRTC {toolkit}", used)
         assert used <= MOST_REGISTERS, f"{kernel} takes {used} registers on sm_{architecture}"
         assert used * THREADS <= 65536
         assert kernel.encode() in cubin
