@@ -195,3 +195,22 @@ def test_what_is_handed_over_stays_on_the_gpu(libraries):
     outcome = kernel.outcome()
     assert all(isinstance(matrix, DeviceMatrix) for matrix in (outcome.a, outcome.b, outcome.c, outcome.c0))
     assert libraries.races == []
+
+
+def test_sixteen_bit_numbers_are_widened_exactly(libraries):
+    """Every bit pattern of both types: subnormal numbers, infinities and NaN included."""
+    for cls in (gemm_cupy.GemmFp16Cupy, gemm_cupy.GemmBf16Cupy):
+        _, kernel = multiplied(cls, (256, 4, 256), layout="NN")
+        held = kernel.outcome().a
+        stored = kernel._buffers[kernel._turn].a
+        patterns = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+        matrix(stored.address, 256, 256, stored.ld, "uint16")[:] = patterns
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            values = operands.widen(patterns if cls.precision == "bf16" else patterns.view(np.float16))
+        for i in range(0, 256, 15):
+            only = np.zeros((1, 256))
+            only[0, i] = 1.0
+            found = held.times(only)[0]
+            clean = np.isfinite(values).all(axis=0)
+            np.testing.assert_array_equal(found[clean], values[i, clean])
+            assert not np.isfinite(found[~clean]).any()

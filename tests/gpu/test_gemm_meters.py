@@ -1,4 +1,4 @@
-"""Clock, power and throttling of a product on a GPU: read from recorded values during the timed runs, kept in the record, told in the table."""
+"""Clock, power and throttling of a product on a GPU: read (recorded values) in the timed runs, kept in the record, told in the table."""
 
 import pytest
 from flopbench_kernels import gemm_cupy

@@ -1,4 +1,4 @@
-"""Every CUDA source of ours through NVRTC 12 and 13 for every architecture from Turing to Blackwell, with what the assembler says of registers."""
+"""Every CUDA source of ours through NVRTC 12 and 13 for architectures from Turing to Blackwell, with the assembler's word on registers."""
 
 import ctypes
 import os
@@ -37,8 +37,8 @@ def build(nvrtc, name, architecture):
         nvrtc.destroyProgram(program)
 
 
-class Nvrtc13:
-    """NVRTC of CUDA 13 by its C functions (nvrtc.h), as far as `build` needs them: CuPy binds one major version at a time."""
+class Nvrtc:
+    """One NVRTC by its C functions (nvrtc.h), as far as `build` needs them: CuPy binds only one of two that are installed."""
 
     def __init__(self, path):
         self._library = ctypes.CDLL(str(path))
@@ -86,23 +86,24 @@ class Nvrtc13:
             raise RuntimeError(f"{name}: status {status}")
 
 
-@pytest.fixture(scope="session")
-def nvrtc13():
+def installed(toolkit):
+    """NVRTC of CUDA 12 or 13, as its wheel brings it; skips where it is not installed, fails in the stage that is for it."""
+    package = {12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"}[toolkit]
     try:
-        files = metadata.files("nvidia-cuda-nvrtc") or []
+        files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
-        assert "FLOPBENCH_NEEDS_CUPY" not in os.environ, "this stage is for NVRTC 13 too, and it is not installed"
-        pytest.skip("nvidia-cuda-nvrtc (CUDA 13) is not installed here; .ci/gpu.sh runs this with it")
-    return Nvrtc13(next(file.locate() for file in files if file.name == "libnvrtc.so.13"))
+        assert "FLOPBENCH_NEEDS_CUPY" not in os.environ, (
+            f"this stage is for NVRTC {toolkit}, and {package} is not installed"
+        )
+        pytest.skip(f"{package} is not installed here; .ci/gpu.sh runs this with it")
+    return Nvrtc(next(file.locate() for file in files if file.name == f"libnvrtc.so.{toolkit}"))
 
 
 @pytest.mark.parametrize("toolkit", [12, 13])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", source_names())
-def test_every_kernel_compiles_without_spilling_and_within_the_registers(
-    name, architecture, toolkit, request, record_property
-):
-    nvrtc = request.getfixturevalue({12: "nvrtc", 13: "nvrtc13"}[toolkit])
+def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, architecture, toolkit, record_property):
+    nvrtc = installed(toolkit)
     assert nvrtc.getVersion()[0] == toolkit
     if architecture not in nvrtc.getSupportedArchs():
         pytest.skip(f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))} does not know sm_{architecture}")
