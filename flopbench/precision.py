@@ -49,4 +49,4 @@ def precision(name: str) -> Precision:
     try:
         return PRECISIONS[name]
     except KeyError:
-        raise UnknownName("precision", name, PRECISIONS) from None
+        raise UnknownName("precision", name, PRECISIONS, f"all: {', '.join(PRECISIONS)}") from None

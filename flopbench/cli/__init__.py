@@ -93,6 +93,12 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
+        if isinstance(
+            error, getattr(click.exceptions, "NoArgsIsHelpError", ())
+        ):  # click 8.2 on; before, click prints it
+            if job.may_speak():
+                print(error.format_message(), file=sys.stderr, flush=True)
+            return EXIT_BAD_INPUT
         job.report(error.format_message(), EXIT_BAD_INPUT, _complain)
         return EXIT_BAD_INPUT
     except FlopbenchError as error:

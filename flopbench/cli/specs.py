@@ -16,7 +16,7 @@ def command() -> None:
     """The hardware table: sourced peaks of processors and GPUs."""
 
 
-@command.command("list")
+@command.command("list", short_help="Names in the table.")
 @click.argument("words", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help='One JSON document on stdout: {"cpus": [...], "gpus": [...]}.')
 def list_entries(words: tuple[str, ...], as_json: bool) -> None:
@@ -48,7 +48,7 @@ def list_entries(words: tuple[str, ...], as_json: bool) -> None:
         raise UnknownName("word in the table", " ".join(words), [], near=[])
 
 
-@command.command()
+@command.command(short_help="One entry, its numbers and its sources.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help='One JSON document on stdout: {"spec": {...}}.')
 def show(name: str, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def show(name: str, as_json: bool) -> None:
     print(json.dumps({"spec": entry_document(specs, name)}, indent=1) if as_json else text)
 
 
-@command.command()
+@command.command(short_help="Check the table, or a file against it.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--json", "as_json", is_flag=True, help='One JSON document on stdout: {"findings": [...], "reading": {...}}.'
@@ -98,7 +98,7 @@ def validate(file: Path | None, as_json: bool) -> int:
     return EXIT_FAILED if found else 0
 
 
-@command.command()
+@command.command(short_help="The documents, and how each was read.")
 @click.option("--markdown", is_flag=True, help="The counts and one table, as docs/rpeak.md holds them.")
 def sources(markdown: bool) -> None:
     """The documents behind the table: what was read of each, and which were only named."""
@@ -115,7 +115,7 @@ def sources(markdown: bool) -> None:
     print("\n".join(provenance.lines(found)))
 
 
-@command.command()
+@command.command(short_help="Recompute the Rpeak of a TOP500 list.")
 @click.argument("list_file", metavar="LIST", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def audit(list_file: Path, as_json: bool) -> None:

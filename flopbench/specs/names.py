@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from itertools import takewhile
 
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]", re.IGNORECASE)
 _CLOCK = re.compile(r"@?\s*\b(\d+(?:\.\d+)?)\s*([gm])hz\b", re.IGNORECASE)
-_CORES = re.compile(r"\b(?:\d+|dual|quad|six|eight|twelve|sixteen)-core\b|\b\d+c\b", re.IGNORECASE)
+_CORES = re.compile(r"\b(?:\d+|dual|quad|six|eight|twelve|sixteen)-core\b|\b\d{1,3}c\b", re.IGNORECASE)  # not 8480C
 _FILLER = re.compile(
     r"\b(?:intel|amd|ibm|nvidia|fujitsu|ampere|amazon|aws|processor|cpu|graphics|generation|with|genuine)\b",
     re.IGNORECASE,
@@ -41,7 +42,10 @@ def advertised_ghz(name: str) -> float | None:
 
 
 def near(got: str, names: Iterable[str], count: int = 6) -> list[str]:
-    """The names most like `got`, best first: compared as a whole and word by word, so that H1000 finds every H100."""
+    """The names most like `got`, best first: compared as a whole and word by word, so that H1000 finds every H100.
+
+    Of equally like names those come first that begin as `got` does: 7764 finds 7763 before 7642.
+    """
     wanted = key(got)
     words = wanted.split()
 
@@ -54,5 +58,13 @@ def near(got: str, names: Iterable[str], count: int = 6) -> list[str]:
         each = [max((SequenceMatcher(None, w, part).ratio() for part in parts), default=0.0) for w in words]
         return max(whole, sum(each) / len(each) - 0.01)
 
-    scored = sorted(((likeness(name), name) for name in names), key=lambda pair: (-pair[0], pair[1]))
-    return [name for score, name in scored[:count] if score >= 0.6]
+    def begins(name: str) -> int:
+        return max(_shared_start(wanted, form) for form in (key(name), short_key(name)))
+
+    scored = sorted((-likeness(name), -begins(name), name) for name in names)
+    return [name for score, _, name in scored[:count] if -score >= 0.6]
+
+
+def _shared_start(one: str, other: str) -> int:
+    """Number of characters with which both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -158,7 +158,10 @@ def gpu_part(
     row = choose(architecture.arithmetic, name, unit if peak is None else peak.unit)
     if peak is None and row is None:
         which = "" if unit == "best" else f" on {unit} units"
-        return f"the table has no dense {name} rate{which} for {gpu.name}"
+        rows = [r for r in (*gpu.peaks, *architecture.arithmetic) if unit in ("best", r.unit)]
+        known = [p for p in PRECISIONS if any(r.precision == p for r in rows)]
+        only = f"; it has {', '.join(known)}" if known else ""
+        return f"the table has no dense {name} rate{which} for {gpu.name}{only}"
     op = "OP" if PRECISIONS[name].unit == "OP/s" else "FLOP"
     kind, accumulator = (peak or row).unit, (peak or row).accumulator
     taken = _gpu_ghz(gpu, peak, clock)

@@ -36,13 +36,14 @@ def gpu_sources(gpu: GpuModel) -> dict[str, None]:
 
 
 def entries(table: Table) -> Iterator[tuple[str, str, list[str]]]:
-    """(kind, name, source ids) of every entry, by its own numbers."""
+    """(kind, name, source ids) of every entry that has numbers of its own, by those numbers."""
     for micro in table.microarchitectures.values():
         yield "core designs", micro.name, list(dict.fromkeys(row.source for row in micro.arithmetic))
     for cpu in table.cpus.values():
         yield "processors", cpu.name, [cpu.source]
     for design in table.gpu_architectures.values():
-        yield "GPU designs", design.name, list(dict.fromkeys(row.source for row in design.arithmetic))
+        if design.arithmetic:
+            yield "GPU designs", design.name, list(dict.fromkeys(row.source for row in design.arithmetic))
     for gpu in table.gpus.values():
         yield "GPUs", gpu.name, list(gpu_sources(gpu))
 

@@ -126,7 +126,9 @@ def _no_row(micro: Microarchitecture, precision: str, unit: str, ideal: CpuArith
     if ideal is not None:
         return f"Rpeak unknown: {micro.title} has {ideal.isa} for {precision}, but this machine does not show it ({', '.join(ideal.needs)})"
     which = "" if unit == "best" else f" on a {unit} unit"
-    return f"Rpeak unknown: the table has no {precision} arithmetic{which} for {micro.title}"
+    known = ", ".join(dict.fromkeys(row.precision for row in micro.arithmetic if unit in ("best", row.unit)))
+    only = f"; it has {known}" if known else ""
+    return f"Rpeak unknown: the table has no {precision} arithmetic{which} for {micro.title}{only}"
 
 
 def _machine_ghz(machine: Machine, found: match.Match, clock: Clock) -> tuple[float, str, str] | str:
@@ -245,12 +247,19 @@ def described_rpeak(
     """
     known_precision(precision)
     check_clock(clock)
+    gpu_clock_given = gpu_clock is not None
     if gpu_clock is None:
         gpu_clock = clock if isinstance(clock, str) or cpu is None else "top500"
     check_clock(gpu_clock)
     specs = specs or load()
     if cpu is None and gpu is None:
         raise BadInput("nothing to compute: name a processor (--cpu), a GPU (--gpu) or both")
+    if gpu is None and (gpus != 1 or gpu_clock_given):
+        raise BadInput("--gpus and --gpu-clock describe GPUs, but no GPU is named: add --gpu NAME")
+    if cpu is None and (sockets != 1 or cores is not None or flop_per_cycle is not None):
+        raise BadInput(
+            "--sockets, --cores and --flop-per-cycle describe processors, but no processor is named: add --cpu NAME"
+        )
     for what, value in (
         ("sockets", sockets),
         ("gpus", gpus),

@@ -102,16 +102,27 @@ def test_a_plan_factors_every_column_once_in_order_in_parts_of_at_most_nbmin(wid
     assert all(b - a <= nbmin for a, b in parts)
 
 
-@given(n=st.integers(0, 9000), threads=st.integers(1, 8), polled=st.booleans(), nb=st.integers(1, 512))
-def test_pieces_cover_the_columns_once(n, threads, polled, nb):
-    cuts = pieces(n, threads, polled, nb)
+@given(n=st.integers(0, 9000), threads=st.integers(1, 8), q=st.integers(1, 4), nb=st.integers(1, 512))
+def test_pieces_cover_the_columns_once(n, threads, q, nb):
+    cuts = pieces(n, threads, q, nb)
     assert [start for start, _ in cuts] == list(np.cumsum([0, *[width for _, width in cuts]]))[:-1]
     assert sum(width for _, width in cuts) == n
     assert all(width > 0 for _, width in cuts)
 
 
 def test_alone_and_without_a_network_an_update_is_one_piece():
-    assert pieces(8000, 1, False, 200) == [(0, 8000)]
+    assert pieces(8000, 1, 1, 200) == [(0, 8000)]
+
+
+def test_threads_begin_with_their_share_and_end_with_short_pieces():
+    widths = [width for _, width in pieces(8000, 4, 1, 200)]
+    assert widths[0] == 2000
+    assert widths == sorted(widths, reverse=True)
+    assert 150 <= widths[-1] < 300
+
+
+def test_ranks_that_pass_panels_on_look_at_the_network_more_often():
+    assert [max(width for _, width in pieces(8000, 1, q, 200)) for q in (1, 2, 3)] == [8000, 1600, 800]
 
 
 def factor(a, pfact=panel_steps.RIGHT, rfact="right", ndiv=2, nbmin=4):

@@ -16,7 +16,7 @@ PUBLISHED = {
     "Forerunner 1 (2024-06)": (dict(cpu="Xeon Platinum 8480+", sockets=2, nodes=558), 4.00e15),
     "Taiwania 3 (2024-06)": (dict(cpu="Xeon Platinum 8280", sockets=2, nodes=900), 4.35e15),
     "TAIPEI-1 (2024-06)": (
-        dict(gpu="H100 SXM", gpus=8, cpu="Xeon Platinum 8480+", sockets=2, nodes=64, flop_per_cycle=16),
+        dict(gpu="H100 SXM", gpus=8, cpu="Xeon Platinum 8480C", sockets=2, nodes=64, flop_per_cycle=16),
         34.53e15,
     ),
     "Frontera (2019-06)": (dict(cpu="Xeon Platinum 8280", sockets=2, nodes=8008), 38.7459e15),
@@ -116,6 +116,12 @@ def test_an_unlisted_model_needs_cores_and_clock():
         described_rpeak(cpu="Ryzen 9 7950X")
 
 
+def test_the_letter_of_a_cloud_model_is_no_count_of_cores():
+    peak = described_rpeak(cpu="Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", cores=32, clock=2.9)
+    assert peak.flops == pytest.approx(32 * 32 * 2.9e9)
+    assert "icelake" in peak.spec
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -127,10 +133,17 @@ def test_an_unlisted_model_needs_cores_and_clock():
         (dict(cpu="Xeon Gold 6148", flop_per_cycle=-1), "FLOP/cycle must be"),
         (dict(cpu="Xeon Gold 6148", flop_per_cycle=float("inf")), "FLOP/cycle must be"),
         (dict(cpu="Xeon Gold 6148", sockets=0), "sockets must be at least 1"),
-        (dict(cpu="Xeon Gold 6148", precision="fp16"), "no fp16 arithmetic"),
-        (dict(gpu="V100 SXM2", precision="tf32"), "no dense tf32 rate"),
+        (
+            dict(cpu="Xeon Gold 6148", precision="fp16"),
+            "no fp16 arithmetic for Intel Skylake-SP .*; it has fp64, fp32$",
+        ),
+        (dict(cpu="Xeon Gold 6148", gpus=4), "no GPU is named: add --gpu"),
+        (dict(cpu="Xeon Gold 6148", gpu_clock="boost"), "no GPU is named: add --gpu"),
+        (dict(gpu="H100 SXM", sockets=2), "no processor is named: add --cpu"),
+        (dict(gpu="H100 SXM", flop_per_cycle=16), "no processor is named: add --cpu"),
+        (dict(gpu="V100 SXM2", precision="tf32"), "no dense tf32 rate .*; it has fp64, fp32, fp16$"),
         (dict(gpu="V100 SXM2", precision="fp64", unit="tensor"), "no dense fp64 rate on tensor units"),
-        (dict(gpu="V100 SXM2", precision="fp128"), "unknown precision 'fp128'"),
+        (dict(gpu="V100 SXM2", precision="fp128"), "unknown precision 'fp128'.*bf16, fp16, int8"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(options, message):

@@ -26,7 +26,13 @@ def test_a_processor_has_one_key_however_it_is_written(name):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Xeon E5-2680", "Xeon E5-2680 v2"), ("Xeon Gold 6148", "Xeon Gold 6148F"), ("A100 PCIe 40GB", "A100 PCIe 80GB")],
+    [
+        ("Xeon E5-2680", "Xeon E5-2680 v2"),
+        ("Xeon Gold 6148", "Xeon Gold 6148F"),
+        ("A100 PCIe 40GB", "A100 PCIe 80GB"),
+        ("Xeon Platinum 8480C", "Xeon Platinum 8480+"),
+        ("Xeon Platinum 8375C", "Xeon Platinum"),
+    ],
 )
 def test_different_products_have_different_keys(one, other):
     assert names.key(one) != names.key(other)
@@ -42,6 +48,18 @@ def test_different_products_have_different_keys(one, other):
 )
 def test_a_clock_in_the_name_is_read(name, ghz):
     assert names.advertised_ghz(name) == ghz
+
+
+@pytest.mark.parametrize(
+    ("got", "best"),
+    [
+        ("EPYC 7764", "AMD EPYC 7763"),
+        ("Xeon Platinum 8480", "Intel Xeon Platinum 8480+"),
+        ("8592", "Intel Xeon Platinum 8592+"),
+    ],
+)
+def test_of_equally_like_names_the_one_that_begins_alike_comes_first(got, best):
+    assert names.near(got, load().cpus)[0] == best
 
 
 @given(st.text(max_size=60))

@@ -85,6 +85,22 @@ def test_nothing_is_called_unread_of_a_source_that_was_not_read_at_all():
     assert [s.id for s in SHIPPED.sources.values() if s.unread and not s.read_through] == []
 
 
+def test_no_entry_of_the_table_rests_on_a_document_that_was_not_read():
+    unread = [
+        (kind, name)
+        for kind, name, sources in provenance.entries(SHIPPED)
+        if provenance.entry_state(SHIPPED, sources) == "named"
+    ]
+    assert unread == [], "read the document, or a copy or quotation of it, and say in read_through what was read"
+
+
+def test_a_gpu_design_without_rates_of_its_own_is_not_counted():
+    design = '[[gpu_architectures]]\nname = "bare"\ntitle = "Bare"\nvendor = "Maker"\nmultiprocessor = "SM"\narithmetic = []\n'
+    specs = table.join([msgspec.toml.decode((SOURCES + design).encode(), type=DataFile)])
+    assert "bare" in specs.gpu_architectures
+    assert [name for _, name, _ in provenance.entries(specs)] == []
+
+
 def test_every_gpu_counts_each_of_its_own_sources():
     gpu = SHIPPED.named_gpu("H100 NVL")
     assert {"nvidia_h100_page", "nvidia_h100_nvl_brief"} == set(provenance.gpu_sources(gpu))

@@ -163,9 +163,8 @@ class Factorisation:
     def _submit(self, prepared: Prepared, column: int, polled: bool) -> None:
         """Hand the columns from `column` on to whoever has time."""
         self.main.wait(self.urgent.record())
-        for start, width in pieces(
-            self.matrix.columns - column, self.threads, polled and self.grid.q > 1, self.matrix.nb
-        ):
+        q = self.grid.q if polled else 1
+        for start, width in pieces(self.matrix.columns - column, self.threads, q, self.matrix.nb):
             self.device.submit(
                 self.main,
                 lambda start=start, width=width: self.updater.apply(self.main, prepared, column + start, width),

@@ -86,20 +86,21 @@ class Updater:
             device.scatter_rows(stream, n, a, ld, prepared.moves.my_top, u, width)
 
 
-def pieces(n: int, threads: int, polled: bool, nb: int) -> list[tuple[int, int]]:
-    """Cut `n` columns into (start, width) pieces.
+def pieces(n: int, threads: int, q: int, nb: int) -> list[tuple[int, int]]:
+    """Cut `n` columns into (start, width) pieces; `q` ranks of the process row wait for each other between pieces (1: no network).
 
-    One thread without a network takes all at once. With threads, pieces shrink towards the end, so that all finish together. With a
-    network to look at, pieces are short enough to look often and long enough that BLAS packs L rarely.
+    One thread without a network takes all at once. Threads take their share of what is left (guided self-scheduling: C. D.
+    Polychronopoulos, D. J. Kuck, IEEE Trans. Computers C-36(12), 1987), so that pieces are wide, since BLAS packs L once a piece, and
+    yet all threads finish together. With a network to look at, pieces are short enough to look often, above all where ranks pass
+    panels on (q > 2).
     """
-    shortest = max(64, nb // 2)
+    shortest = max(64, 3 * nb // 4)
+    longest = n if q == 1 else max(512, (4 if q > 2 else 8) * nb)
     cuts = []
     start = 0
     while start < n:
         left = n - start
-        width = left if threads == 1 else max(shortest, left // (2 * threads))
-        if polled:
-            width = min(width, max(4 * nb, 512))
+        width = min(longest, max(shortest, -(-left // threads)))
         width = left if left - width < shortest else width
         cuts.append((start, width))
         start += width

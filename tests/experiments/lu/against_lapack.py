@@ -1,0 +1,143 @@
+"""The block-cyclic LU on one process against LAPACK's dgetrf, in alternating runs. Not a test: it takes minutes of a whole machine.
+
+    python tests/experiments/lu/against_lapack.py --n 16000 --pairs 5                    against lu_fp64_numpy (OpenBLAS)
+    python tests/experiments/lu/against_lapack.py --n 8000 --blas /path/libmkl_rt.so.2   both on that library
+
+Each run is a fresh process that makes the HPL matrix, runs once at N = 2500 to warm up, and then once at N. Order AB BA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+
+from flopbench.comm import SelfComm
+from flopbench.flops import lu_solve_flops
+from flopbench.hpl_matrix import HplMatrix
+from flopbench.kernel_api import Kernel, LuProblem, Settings
+from flopbench.machine.detect import detect
+from flopbench.registry import load
+from flopbench.timing import timed
+from flopbench.verify import lu as verify
+
+WARM_UP_N = 2500
+
+
+class LibraryLu:
+    """dgetrf and dgetrs of a library by path, on as many threads as its environment says, behind the calls that a kernel has."""
+
+    def __init__(self, path: str) -> None:
+        self._library = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+
+    def setup(self, problem: LuProblem) -> None:
+        self._problem = problem
+        self._matrix = np.empty((problem.n, problem.n + 1), order="F")
+        self._pivots = np.empty(problem.n, dtype=np.int32)
+
+    def reset(self) -> None:
+        self._problem.matrix.fill(self._matrix, 0, 0)
+
+    def run(self) -> None:
+        n, one, info = ctypes.c_int(self._problem.n), ctypes.c_int(1), ctypes.c_int(0)
+        a, pivots = ctypes.c_void_p(self._matrix.ctypes.data), ctypes.c_void_p(self._pivots.ctypes.data)
+        b = ctypes.c_void_p(self._matrix[:, -1].ctypes.data)
+        by = ctypes.byref
+        self._library.dgetrf_(by(n), by(n), a, by(n), pivots, by(info))
+        self._library.dgetrs_(ctypes.c_char_p(b"N"), by(n), by(one), a, by(n), pivots, b, by(n), by(info))
+
+    def solution(self) -> np.ndarray:
+        return self._matrix[:, -1].copy()
+
+
+def run_kernel(kernel: Kernel, n: int, nb: int, threads: int) -> tuple[float, str]:
+    """FLOP/s and verdict of one run."""
+    comm, problem = SelfComm(), LuProblem(n, nb, HplMatrix(n, threads=threads))
+    kernel.setup(problem, comm, detect())
+    try:
+        kernel.reset()
+        seconds = timed(kernel.run, comm)
+        verdict = verify.check(problem, kernel.outcome(), comm, threads).verdict
+    finally:
+        kernel.close()
+    return lu_solve_flops(n) / seconds, verdict
+
+
+def run_library(path: str, n: int, threads: int) -> tuple[float, str]:
+    """FLOP/s and verdict of one run of the library's own LU."""
+    from flopbench.kernel_api import LuOutcome
+
+    solver, comm, problem = LibraryLu(path), SelfComm(), LuProblem(n, 1, HplMatrix(n, threads=threads))
+    solver.setup(problem)
+    solver.reset()
+    seconds = timed(solver.run, comm)
+    return lu_solve_flops(n) / seconds, verify.check(problem, LuOutcome(solver.solution()), comm, threads).verdict
+
+
+def one(side: str, given: argparse.Namespace) -> None:
+    """In a process of its own: warm up, run, print JSON."""
+    found = (0.0, "")
+    for n in (min(WARM_UP_N, given.n), given.n):
+        if side == "library":
+            found = run_library(given.blas, n, given.threads)
+        else:
+            name = "lu_fp64_numba" if side == "ours" else "lu_fp64_numpy"
+            settings = Settings(threads=given.threads, blas=given.blas if side == "ours" else None)
+            found = run_kernel(load(name)(settings), n, given.nb, given.threads)
+    print(json.dumps({"gflops": found[0] / 1e9, "verdict": found[1]}))
+
+
+def measured(side: str, given: argparse.Namespace) -> float:
+    """GFLOPS of one fresh process."""
+    threads = str(given.threads)
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    command = [sys.executable, __file__, "--side", side, "--n", str(given.n), "--nb", str(given.nb)]
+    command += ["--threads", threads, *(["--blas", given.blas] if given.blas else [])]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-500:]}")
+    answer = json.loads(done.stdout)
+    if answer["verdict"] != "PASSED":
+        raise RuntimeError(f"{side}: {answer['verdict']}")
+    return float(answer["gflops"])
+
+
+def main() -> None:
+    """See the text at the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=16000)
+    parser.add_argument("--nb", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--blas")
+    parser.add_argument("--side", choices=["ours", "lapack", "library"])
+    given = parser.parse_args()
+    if given.side:
+        one(given.side, given)
+        return
+    peer = "library" if given.blas else "lapack"
+    found = []
+    print(
+        f"N = {given.n}, NB = {given.nb}, {given.threads} threads, {peer}: {given.blas or 'lu_fp64_numpy'}", flush=True
+    )
+    for pair in range(given.pairs):
+        sides = (peer, "ours") if pair % 2 == 0 else ("ours", peer)
+        rates = {side: measured(side, given) for side in sides}
+        found.append((rates[peer], rates["ours"]))
+        print(
+            f"  {peer} {rates[peer]:.1f}, ours {rates['ours']:.1f} GFLOPS: {rates['ours'] / rates[peer]:.3f}",
+            flush=True,
+        )
+    medians = [statistics.median(side) for side in zip(*found, strict=True)]
+    ratio = statistics.median(ours / theirs for theirs, ours in found)
+    print(f"  median of {given.pairs}: {peer} {medians[0]:.1f}, ours {medians[1]:.1f} GFLOPS, median ratio {ratio:.3f}")
+
+
+if __name__ == "__main__":
+    main()
