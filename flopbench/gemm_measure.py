@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import msgspec
 from threadpoolctl import ThreadpoolController
 
 from flopbench import timing
+from flopbench.gpu import nvml
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
 from flopbench.measure import Measurement, Region
 from flopbench.progress import Progress
-from flopbench.results import Verification
+from flopbench.results import GpuMeters, Verification
 from flopbench.verify.gemm import examine
 from flopbench.verify.repeats import Watch
 
@@ -77,6 +78,7 @@ def measure_gemm(
     now: timing.Clock = timing.clock,
     settle: Callable[[], None] = timing.settle,
     region: Region = nullcontext,
+    open_card: Callable[[str], nvml.NvmlGpu | None] = nvml.NvmlGpu.by_pci_bus_id,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
 
@@ -96,6 +98,9 @@ def measure_gemm(
             kernel.reset()
             warm.append(timing.timed(kernel.run, comm, now))
     watches: dict[int, Watch] = {}
+    address = kernels[0].gpu_address()
+    card = open_card(address) if address else None
+    sampler = nvml.Sampler(card) if card else None
     before = cpu_times(source)
     long = expected_s is not None and expected_s >= SHORT_S
     each = progress if long else Progress(quiet=True)
@@ -106,7 +111,7 @@ def measure_gemm(
             kernel = kernels[turn]
             kernel.reset()
             began = timing.utc_now()
-            with each.step(f"run {len(seen.times_s) + 1}", expected_s), region():
+            with each.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler), region():
                 seconds = timing.timed(kernel.run, comm, now)
             ended = timing.utc_now()
             in_full = turn not in watches
@@ -118,7 +123,33 @@ def measure_gemm(
             if verdict.verdict == "FAILED":
                 break
     seen.steal_fraction = steal_fraction(before, cpu_times(source))
+    seen.gpu_meters = _meters(sampler) if sampler else None
     return len(warm)
+
+
+@contextmanager
+def _metered(sampler: nvml.Sampler | None) -> Iterator[None]:
+    """Read the GPU's meters inside, on a thread of their own that starts before the clock and ends after it."""
+    if sampler is None:
+        yield
+        return
+    sampler.resume()
+    try:
+        yield
+    finally:
+        sampler.pause()
+
+
+def _meters(sampler: nvml.Sampler) -> GpuMeters:
+    found = sampler.of_runs()
+    return GpuMeters(
+        samples=found.samples,
+        mean_sm_clock_hz=found.mean_sm_hz,
+        min_sm_clock_hz=found.min_sm_hz,
+        mean_power_w=found.mean_power_w,
+        max_temperature_c=found.max_temperature_c,
+        throttled=found.throttled,
+    )
 
 
 def _judge(

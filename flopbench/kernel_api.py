@@ -107,20 +107,46 @@ class LuOutcome:
     singular: bool = False
 
 
+class HeldMatrix(Protocol):
+    """A matrix that stays where the kernel has it, on a GPU: what the check asks of it is computed there and only the answers travel.
+
+    `dtype`, `shape`, `size` and single elements, rows and columns by index, are as of a NumPy array. Not for the kernel's own arithmetic:
+    what forms these sums must share nothing with what formed the product.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+    size: int
+
+    def __getitem__(self, key: Any) -> np.ndarray: ...
+    def times(self, x: np.ndarray, squared: bool = False) -> np.ndarray:
+        """x @ M, or x @ M^2 elementwise, in float64; x is float64, shape (groups, rows)."""
+
+    def times_twofold(self, hi: np.ndarray, lo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(hi + lo) @ M for float64 as a pair of float64 vectors whose sum is right to about 106 bits; hi and lo have shape (rows,)."""
+
+    def times_modulo(self, x: np.ndarray) -> np.ndarray:
+        """x @ M modulo 2^64 for integers, uint64; x is uint64, shape (1, rows)."""
+
+    @property
+    def T(self) -> HeldMatrix: ...  # noqa: N802  as NumPy calls it
+
+
 @dataclass(frozen=True)
 class GemmOutcome:
     """The operands as the kernel multiplied them, and its product.
 
-    a: (m, k), b: (k, n), c: (m, n); any strides. bfloat16 comes as uint16 bit patterns. `c0` is C before the run if beta is 1.
+    a: (m, k), b: (k, n), c: (m, n); any strides. bfloat16 comes as uint16 bit patterns. Matrices on a GPU may stay there (HeldMatrix),
+    valid until the next reset. `c0` is C before the run if beta is 1.
     `accumulator` is the NumPy name of the type in which sums were kept, which sets the bound of the check. `rounding` is "nearest", or
     "toward_zero" where the sums are known to be cut off, as on some tensor units.
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
+    a: np.ndarray | HeldMatrix
+    b: np.ndarray | HeldMatrix
+    c: np.ndarray | HeldMatrix
     accumulator: str
-    c0: np.ndarray | None = None
+    c0: np.ndarray | HeldMatrix | None = None
     rounding: str = "nearest"
 
 
@@ -189,6 +215,10 @@ class Kernel(ABC):
 
     def device_seconds(self) -> float | None:
         """Time of the last run by the device's own events, for holding against the harness's clock. None without such events."""
+        return None
+
+    def gpu_address(self) -> str | None:
+        """PCI address of the GPU that this kernel runs on, between setup and close, for whoever reads its meters. None: no GPU."""
         return None
 
     def describe(self) -> dict[str, str]:

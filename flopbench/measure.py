@@ -15,7 +15,7 @@ from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
 from flopbench.phases import PhaseClock
 from flopbench.progress import Progress
-from flopbench.results import Verification
+from flopbench.results import GpuMeters, Verification
 
 #: Judges an outcome: the verdict with its ingredients. The second argument is told the fraction of the check done.
 Check = Callable[[Any, Callable[[float], None]], Verification]
@@ -32,6 +32,7 @@ class Measurement:
     verification: Verification | None = None
     interrupted: bool = False
     phases: list[dict[str, float]] = field(default_factory=list)  # of each repeat: seconds of this rank per phase
+    gpu_meters: GpuMeters | None = None
     steal_fraction: float | None = None  # of the CPU time, from the first repeat to the last
 
     @property

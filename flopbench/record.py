@@ -87,6 +87,7 @@ def build(
         machine=context.machine,
         environment=_environment(context, kernel, seen, spread, efficiency),
         energy=energy,
+        gpu_meters=seen.gpu_meters,
         plan=plan,
         **extra,
     )

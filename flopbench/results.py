@@ -132,6 +132,17 @@ class Energy(_Strict, kw_only=True):
     warnings: list[str] = []
 
 
+class GpuMeters(_Strict, kw_only=True):
+    """NVML's readings during the timed repeats, and only then. `throttled`: the share of readings with each reason. None: not told."""
+
+    samples: int
+    mean_sm_clock_hz: float | None
+    min_sm_clock_hz: float | None
+    mean_power_w: float | None
+    max_temperature_c: float | None
+    throttled: dict[str, float]
+
+
 class Record(_Strict, kw_only=True):
     """One Result."""
 
@@ -165,6 +176,7 @@ class Record(_Strict, kw_only=True):
     environment: Environment
     energy: Energy | None
     energy_reason: str | None = None
+    gpu_meters: GpuMeters | None = None  # of the timed repeats on a GPU whose NVML answers
     phases: list[Phase] = []
     tuning: dict[str, Any] = {}
     run_times_utc: list[tuple[str, str]] = []  # start and end of each timed repeat, for power meters

@@ -140,18 +140,30 @@ class Sampler:
 
     def start(self) -> None:
         self._readings = []
-        self._end.clear()
         self._energy_before = self._gpu.energy_j()
+        self.resume()
+
+    def resume(self) -> None:
+        """Read on, into the same summary, after a `pause`."""
+        self._end.clear()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
+
+    def pause(self) -> None:
+        """End the thread; at least one reading since `start` or `resume`."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def stop(self) -> Summary:
         """End the thread and say what was seen; at least one reading."""
         after = self._gpu.energy_j()
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
+        self.pause()
         return summarise(self._readings, self._energy_before, after)
+
+    def of_runs(self) -> Summary:
+        """What was seen between `resume` and `pause`, without the energy counter, which also ran in between."""
+        return summarise(self._readings, None, None)
 
     def _work(self) -> None:
         while True:

@@ -13,7 +13,7 @@ import numpy as np
 
 from flopbench.kernel_api import GemmOutcome, GemmProblem
 from flopbench.precision import ACCUMULATOR_ROUNDOFF, precision
-from flopbench.verify.operands import row_blocks, widen
+from flopbench.verify.operands import times
 from flopbench.verify.samples import Samples
 
 FALSE_ALARM = 1e-9  # wanted chance that a correct product is called wrong
@@ -50,9 +50,7 @@ class Bound:
         variance = (self.sums**2 + self.operands**2) * np.outer(squares @ row_norms2, column_norms2)
         for factor, matrix in ((self.start, outcome.c0), (self.output, outcome.c)):
             if factor and matrix is not None:
-                for block in row_blocks(*matrix.shape):
-                    part = np.ascontiguousarray(squares[:, block]) @ np.square(widen(matrix[block]))
-                    variance += factor**2 * part
+                variance += factor**2 * times(squares, matrix, squared=True)
         return self.tail * np.sqrt(variance)
 
 

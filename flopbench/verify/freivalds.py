@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from flopbench.kernel_api import GemmOutcome
-from flopbench.verify.operands import row_blocks, widen
+from flopbench.kernel_api import GemmOutcome, HeldMatrix
+from flopbench.verify.operands import row_blocks, times, widen
 
 
 def weights(m: int, groups: int, turn: int, random: np.random.Generator) -> np.ndarray:
@@ -76,18 +76,22 @@ def wrong_columns(outcome: GemmOutcome, random: np.random.Generator) -> np.ndarr
     return np.flatnonzero((times_modulo(x, outcome.c) != left)[0])
 
 
-def times(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """x @ matrix in float64, a block of rows at a time."""
-    result = np.zeros((x.shape[0], matrix.shape[1]))
-    for block in row_blocks(*matrix.shape):
-        result += np.ascontiguousarray(x[:, block]) @ widen(matrix[block])
-    return result
-
-
 def _times_twofold(
-    hi: np.ndarray, lo: np.ndarray, matrix: np.ndarray, pool: ThreadPoolExecutor, threads: int
+    hi: np.ndarray, lo: np.ndarray, matrix: np.ndarray | HeldMatrix, pool: ThreadPoolExecutor, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(hi + lo) @ matrix as an unevaluated sum of two float64 vectors, normalised; threads share the columns."""
+    if isinstance(matrix, np.ndarray):
+        sum_hi, sum_lo = _sum_rows_twofold(hi, lo, matrix, pool, threads)
+    else:
+        sum_hi, sum_lo = matrix.times_twofold(hi, lo)
+    top = sum_hi + sum_lo
+    return top, (sum_hi - top) + sum_lo
+
+
+def _sum_rows_twofold(
+    hi: np.ndarray, lo: np.ndarray, matrix: np.ndarray, pool: ThreadPoolExecutor, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same on the host, not normalised."""
     from flopbench.compiled.twofold import add_weighted_rows
 
     columns = matrix.shape[1]
@@ -102,8 +106,7 @@ def _times_twofold(
         ]
         for job in jobs:
             job.result()
-    top = sum_hi + sum_lo
-    return top, (sum_hi - top) + sum_lo
+    return sum_hi, sum_lo
 
 
 def _sum_of_three(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -113,8 +116,10 @@ def _sum_of_three(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return (s + c) + ((a - (s - part)) + (b - part))
 
 
-def times_modulo(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def times_modulo(x: np.ndarray, matrix: np.ndarray | HeldMatrix) -> np.ndarray:
     """x @ matrix modulo 2^64 for integers, as uint64."""
+    if not isinstance(matrix, np.ndarray):
+        return matrix.times_modulo(x.astype(np.uint64))
     result = np.zeros((x.shape[0], matrix.shape[1]), np.uint64)
     for block in row_blocks(*matrix.shape):
         result += x[:, block].astype(np.uint64) @ np.ascontiguousarray(matrix[block], dtype=np.int64).astype(np.uint64)

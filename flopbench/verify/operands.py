@@ -1,10 +1,15 @@
-"""Reading the matrices of a GemmOutcome: any strides, bfloat16 as bit patterns, always a block at a time."""
+"""Reading the matrices of a GemmOutcome: any strides, bfloat16 as bit patterns, always a block at a time.
+
+What stays on a GPU (HeldMatrix) is asked instead: it forms the same sums where it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+
+from flopbench.kernel_api import HeldMatrix
 
 #: Elements of one block of rows that a check widens to float64 at a time: 4 MiB.
 BLOCK_ELEMENTS = 1 << 19
@@ -24,9 +29,23 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, min(rows, start + step))
 
 
-def squared_norms(matrix: np.ndarray, axis: int) -> np.ndarray:
+def times(x: np.ndarray, matrix: np.ndarray | HeldMatrix, squared: bool = False) -> np.ndarray:
+    """x @ matrix, or x @ matrix^2 elementwise, in float64, a block of rows at a time."""
+    if not isinstance(matrix, np.ndarray):
+        return matrix.times(x, squared)
+    result = np.zeros((x.shape[0], matrix.shape[1]))
+    for block in row_blocks(*matrix.shape):
+        values = widen(matrix[block])
+        result += np.ascontiguousarray(x[:, block]) @ (np.square(values) if squared else values)
+    return result
+
+
+def squared_norms(matrix: np.ndarray | HeldMatrix, axis: int) -> np.ndarray:
     """Squared Euclidean norms of the rows (axis 1) or columns (axis 0) of `matrix`, float64."""
     rows, columns = matrix.shape
+    if not isinstance(matrix, np.ndarray):
+        down = matrix.T if axis == 1 else matrix
+        return down.times(np.ones((1, down.shape[0])), squared=True)[0]
     total = np.zeros(rows if axis == 1 else columns)
     for block in row_blocks(rows, columns):
         part = np.square(widen(matrix[block])).sum(axis=axis)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from flopbench.kernel_api import GemmOutcome, GemmProblem
+from flopbench.kernel_api import GemmOutcome, GemmProblem, HeldMatrix
 from flopbench.precision import precision
-from flopbench.verify.operands import row_blocks, widen
+from flopbench.verify.operands import row_blocks, squared_norms, widen
 
 C_TYPES = {
     "fp64": ("float64",),
@@ -56,14 +56,31 @@ def not_finite(outcome: GemmOutcome) -> str | None:
     for name, matrix in (("A", outcome.a), ("B", outcome.b), ("C", outcome.c), ("C0", outcome.c0)):
         if matrix is None or (matrix.dtype.kind in "iu" and matrix.dtype != np.uint16):
             continue
-        for block in row_blocks(*matrix.shape):
-            values = widen(matrix[block])
-            bad = ~np.isfinite(values)
-            if bad.any():
-                i, j = np.argwhere(bad)[0]
-                return f"{name} holds {values[i, j]} at ({block.start + i}, {j})" + (
-                    "; unwritten elements are poisoned with NaN" if name == "C" and np.isnan(values[i, j]) else ""
-                )
+        found = _first_not_finite(matrix) if isinstance(matrix, np.ndarray) else _held_not_finite(matrix)
+        if found is not None:
+            i, j, value = found
+            poison = "; unwritten elements are poisoned with NaN" if name == "C" and np.isnan(value) else ""
+            return f"{name} holds {value} at ({i}, {j}){poison}"
+    return None
+
+
+def _first_not_finite(matrix: np.ndarray) -> tuple[int, int, float] | None:
+    """(row, column, value) of a number that is none."""
+    for block in row_blocks(*matrix.shape):
+        values = widen(matrix[block])
+        bad = ~np.isfinite(values)
+        if bad.any():
+            i, j = np.argwhere(bad)[0]
+            return block.start + int(i), int(j), float(values[i, j])
+    return None
+
+
+def _held_not_finite(matrix: HeldMatrix) -> tuple[int, int, float] | None:
+    """The same without fetching the matrix: a NaN or an infinity makes its column's norm one too. Such columns are looked through."""
+    for j in np.flatnonzero(~np.isfinite(squared_norms(matrix, 0))):
+        found = _first_not_finite(matrix[:, int(j)].reshape(-1, 1))
+        if found is not None:
+            return found[0], int(j), found[2]
     return None
 
 

@@ -8,6 +8,7 @@ sum lie side by side in both operands: 8-bit tensor cores take nothing else. Cho
 Operands come from a counter on the GPU. Several sets of buffers with the
 same content take turns, so that no product finds its operands in the L2 cache.
 Inside `run` there are one call of cuBLAS, two event records and one wait: no allocation, no copy.
+The product stays on the GPU to be checked: its sums are formed there by kernels of our own (cuda/held.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from flopbench.kernel_api import Comm, GemmOutcome, GemmProblem, Kernel
 from flopbench_kernels.cuda import constants as const
 from flopbench_kernels.cuda.context import Gpu, grid_over
 from flopbench_kernels.cuda.faults import OutOfDeviceMemory
+from flopbench_kernels.cuda.held import CheckSpace, DeviceMatrix, check_bytes
 from flopbench_kernels.cuda.matrix import Matrix, leading_dimension, stored_bytes
 from flopbench_kernels.cuda.opening import describe, open_gpu, require_arithmetic, why_not
 from flopbench_kernels.cuda.rules import GEMM_TYPES, GemmCall
@@ -94,7 +96,9 @@ class GemmCupy(Kernel):
         return None
 
     def memory_bytes(self, problem: GemmProblem) -> int:
-        return self._sets(problem) * self._set_bytes(problem.m, problem.n, problem.k) + WORKSPACE_BYTES
+        m, n, k = problem.m, problem.n, problem.k
+        start = stored_bytes(self.recipe.result, m, n) if problem.beta else 0
+        return self._sets(problem) * self._set_bytes(m, n, k) + start + check_bytes(max(m, n, k)) + WORKSPACE_BYTES
 
     def memory_room(self, comm: Comm) -> tuple[int, str]:
         """What is free on the GPU."""
@@ -112,9 +116,11 @@ class GemmCupy(Kernel):
         self._fill = self._gpu.kernels("operands")
         self._alpha, self._beta = (np.array(value, self._scalar()) for value in (1, problem.beta))
         try:
+            self._space = CheckSpace(self._gpu, self._lane, max(problem.m, problem.n, problem.k))
+            self._start_c = self._matrix(self.recipe.result, problem.m, problem.n) if problem.beta else None
             self._buffers = [self._one_set() for _ in range(self._sets(problem))]
         except OutOfDeviceMemory as error:
-            self._buffers = []
+            self._release()
             largest = self._largest_n(self._gpu.libraries.free_bytes())
             raise OutOfDeviceMemory(f"{error}; the largest n = m = k that fits is {largest}") from error
         self._start, self._stop = (self._gpu.event(timing=True) for _ in range(2))
@@ -138,25 +144,29 @@ class GemmCupy(Kernel):
     def device_seconds(self) -> float:
         return self._gpu.libraries.elapsed_seconds(self._start, self._stop)
 
+    def gpu_address(self) -> str | None:
+        return self._gpu.facts.pci_bus_id
+
     def outcome(self) -> GemmOutcome:
         used = self._buffers[self._turn]
-        a, b, c = (self._download(matrix) for matrix in (used.a, used.b, used.c))
+        a = DeviceMatrix(self._space, used.a, used.call.trans_a == const.OP_T)
+        b = DeviceMatrix(self._space, used.b, used.call.trans_b == const.OP_T)
         c0 = None
-        if self._problem.beta:
-            self._generate(used.c, self._problem.seed + 2)
-            c0 = self._download(used.c)
-        transposed_a, transposed_b = used.call.trans_a == const.OP_T, used.call.trans_b == const.OP_T
-        return GemmOutcome(
-            a.T if transposed_a else a, b.T if transposed_b else b, c, self.accumulator, c0, self.rounding
-        )
+        if self._start_c is not None:
+            self._generate(self._start_c, self._problem.seed + 2)
+            c0 = DeviceMatrix(self._space, self._start_c)
+        return GemmOutcome(a, b, DeviceMatrix(self._space, used.c), self.accumulator, c0, self.rounding)
 
     def close(self) -> None:
         self._said = self.describe()
-        self._buffers = []
+        self._release()
         self._start = self._stop = None
         gpu, self._gpu = getattr(self, "_gpu", None), None
         if gpu is not None:
             gpu.close()
+
+    def _release(self) -> None:
+        self._buffers, self._space, self._start_c = [], None, None
 
     def describe(self) -> dict[str, str]:
         gpu = getattr(self, "_gpu", None)
@@ -195,12 +205,14 @@ class GemmCupy(Kernel):
         return min(MAX_SETS, math.ceil(BEYOND_L2_BYTES / self._set_bytes(problem.m, problem.n, problem.k)))
 
     def _largest_n(self, free: int) -> int:
-        """The largest multiple of 128 of which one set, and what cuBLAS takes, fit into `free` bytes."""
+        """The largest multiple of 128 of which one set, the check, and what cuBLAS takes, fit into `free` bytes."""
         low, high = 0, 1 << 15
         while high - low > 1:
             middle = (low + high) // 2
             n = 128 * middle
-            low, high = (middle, high) if self._set_bytes(n, n, n) + WORKSPACE_BYTES <= free else (low, middle)
+            low, high = (
+                (middle, high) if self._set_bytes(n, n, n) + check_bytes(n) + WORKSPACE_BYTES <= free else (low, middle)
+            )
         return 128 * low
 
     def _one_set(self) -> Buffers:
@@ -229,10 +241,6 @@ class GemmCupy(Kernel):
             np.uint64(matrix.address), np.int64(matrix.ld), np.int64(matrix.rows), np.int64(matrix.cols), np.uint64(seed),
         )  # fmt: skip
         self._gpu.launch(self._lane, self._fill[name], name, grid_over(matrix.rows, matrix.cols), args)
-
-    def _download(self, matrix: Matrix) -> np.ndarray:
-        dtype = const.DATA_TYPE_NUMPY[matrix.kind]
-        return self._gpu.download(self._lane, matrix.address, matrix.rows, matrix.cols, matrix.ld, dtype)
 
 
 class GemmFp64Cupy(GemmCupy):

@@ -17,7 +17,7 @@ from flopbench_kernels.device import cuda
 
 from flopbench.errors import FlopbenchError
 
-from . import test_device, test_gemm, test_hazards_and_placement, test_kernels, test_lu
+from . import test_device, test_gemm, test_gemm_check, test_hazards_and_placement, test_kernels, test_lu
 from .conftest import installed_cupy
 
 DEVICE, CONTEXT, RULES = (
@@ -125,6 +125,20 @@ copied = on_device(test_device.test_a_block_goes_to_the_host_and_back)
 exchanges = on_device(test_device.test_more_row_exchanges_than_slots_keep_their_own_row_numbers)
 tall = on_device(test_device.test_a_tall_block_is_generated_in_strides_bit_for_bit)
 far = on_device(test_device.test_entries_far_down_the_stream_of_a_large_matrix_are_right)
+
+
+def twofold(s):
+    test_gemm_check.test_twofold_sums_keep_what_fp64_loses("TN", s.libraries())
+
+
+def weighed(s):
+    test_gemm_check.test_sums_on_the_gpu_are_those_of_the_host("TN", s.libraries())
+
+
+def exact(s):
+    test_gemm_check.test_integer_sums_are_exact_modulo_2_to_the_64(s.libraries())
+
+
 placement = "flopbench.gpu.placement"
 
 MUTATIONS = {
@@ -177,8 +191,25 @@ MUTATIONS = {
     "a float as INT8's alpha": (
         RULES, '(c.COMPUTE_32I, c.R_8I, c.R_32I): ("int32"', '(c.COMPUTE_32I, c.R_8I, c.R_32I): ("float32"', gemm("gemm_int8_cupy")
     ),
-    "an operand transposed on the way out": (
-        "flopbench_kernels.gemm_cupy", "a.T if transposed_a else a", "a if transposed_a else a", gemm("gemm_bf16_cupy")
+    "an operand handed over as the transpose of itself": (
+        "flopbench_kernels.gemm_cupy", "used.a, used.call.trans_a == const.OP_T", "used.a, False",
+        lambda s: test_gemm.test_odd_sizes_are_multiplied_too(gemm_cupy.GemmBf16Cupy, 100, 7, 36, s.libraries()),
+    ),
+    "a check that loses the error of a product": (
+        "check.cu", "sum_error + (product_error + x_lo[i] * b)", "sum_error + x_lo[i] * b", twofold
+    ),
+    "a check that loses the low half of its weights": ("check.cu", "product_error + x_lo[i] * b", "product_error", twofold),
+    "a check that adds 31 of 32 lanes": (
+        "check.cu", "for (int lane = 0; lane < LANES; ++lane) sum +=", "for (int lane = 0; lane < LANES - 1; ++lane) sum +=", weighed
+    ),
+    "a check that counts in 32 bits": ("check.cu", "sum += x[i] * (u64)(i64)", "sum += (unsigned)x[i] * (u64)(i64)", exact),
+    "a check that takes NaN for a number": (
+        "check.cu", "exponent == 31U ? 255U : exponent + 112U", "exponent + 112U",
+        lambda s: test_gemm_check.test_sixteen_bit_numbers_are_widened_exactly(s.libraries()),
+    ),
+    "a check without the look for NaN": (
+        "flopbench.verify.preconditions", "np.flatnonzero(~np.isfinite(squared_norms(matrix, 0)))", "()",
+        lambda s: test_gemm_check.test_a_nan_is_named_with_its_place(s.libraries()),
     ),
 }  # fmt: skip
 

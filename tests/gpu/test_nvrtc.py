@@ -1,6 +1,9 @@
-"""Every CUDA source of ours through NVRTC for every architecture from Turing to Blackwell, with what the assembler says of registers."""
+"""Every CUDA source of ours through NVRTC 12 and 13 for architectures from Turing to Blackwell, with the assembler's word on registers."""
 
+import ctypes
+import os
 import re
+from importlib import metadata
 
 import pytest
 from flopbench_kernels.cuda.context import THREADS
@@ -34,9 +37,74 @@ def build(nvrtc, name, architecture):
         nvrtc.destroyProgram(program)
 
 
+class Nvrtc:
+    """One NVRTC by its C functions (nvrtc.h), as far as `build` needs them: CuPy binds only one of two that are installed."""
+
+    def __init__(self, path):
+        self._library = ctypes.CDLL(str(path))
+
+    def getVersion(self):
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
+        return major.value, minor.value
+
+    def getSupportedArchs(self):
+        count = ctypes.c_int()
+        self._call("nvrtcGetNumSupportedArchs", ctypes.byref(count))
+        found = (ctypes.c_int * count.value)()
+        self._call("nvrtcGetSupportedArchs", found)
+        return list(found)
+
+    def createProgram(self, source, name, headers, include_names):
+        program = ctypes.c_void_p()
+        self._call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
+        return program
+
+    def compileProgram(self, program, options):
+        texts = (ctypes.c_char_p * len(options))(*[text.encode() for text in options])
+        self._call("nvrtcCompileProgram", program, len(options), texts)
+
+    def getProgramLog(self, program):
+        return self._text("ProgramLog", program).rstrip(b"\0").decode()
+
+    def getCUBIN(self, program):
+        return self._text("CUBIN", program)
+
+    def destroyProgram(self, program):
+        self._call("nvrtcDestroyProgram", ctypes.byref(program))
+
+    def _text(self, what, program):
+        size = ctypes.c_size_t()
+        self._call(f"nvrtcGet{what}Size", program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        self._call(f"nvrtcGet{what}", program, text)
+        return text.raw
+
+    def _call(self, name, *args):
+        status = getattr(self._library, name)(*args)
+        if status:
+            raise RuntimeError(f"{name}: status {status}")
+
+
+def installed(toolkit):
+    """NVRTC of CUDA 12 or 13, as its wheel brings it; skips where it is not installed, fails in the stage that is for it."""
+    package = {12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"}[toolkit]
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        assert "FLOPBENCH_NEEDS_CUPY" not in os.environ, (
+            f"this stage is for NVRTC {toolkit}, and {package} is not installed"
+        )
+        pytest.skip(f"{package} is not installed here; .ci/gpu.sh runs this with it")
+    return Nvrtc(next(file.locate() for file in files if file.name == f"libnvrtc.so.{toolkit}"))
+
+
+@pytest.mark.parametrize("toolkit", [12, 13])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", source_names())
-def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, architecture, nvrtc, record_property):
+def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, architecture, toolkit, record_property):
+    nvrtc = installed(toolkit)
+    assert nvrtc.getVersion()[0] == toolkit
     if architecture not in nvrtc.getSupportedArchs():
         pytest.skip(f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))} does not know sm_{architecture}")
     cubin, log = build(nvrtc, name, architecture)
@@ -47,7 +115,7 @@ def test_every_kernel_compiles_without_spilling_and_within_the_registers(name, a
     }
     assert set(registers) == set(kernels)
     for kernel, used in registers.items():
-        record_property(f"{kernel} sm_{architecture}", used)
+        record_property(f"{kernel} sm_{architecture} NVRTC {toolkit}", used)
         assert used <= MOST_REGISTERS, f"{kernel} takes {used} registers on sm_{architecture}"
         assert used * THREADS <= 65536
         assert kernel.encode() in cubin

@@ -8,6 +8,7 @@ import numpy as np
 
 from flopbench.gpu_selftest.stand_in.memory import Region, column_major, matrix
 
+LANES, GROUPS = 32, 4  # of check.cu
 Footprint = tuple[list[Region], list[Region]]  # reads, writes
 
 _FILLED = {
@@ -64,6 +65,58 @@ def _swap(a: int, lda: int, cols: int, pivots: int, k: int, count: int) -> Footp
     return [column_major(pivots, count, 1, count, "int32"), block], [block]
 
 
+def _held(a: int, step_i: int, step_j: int, rows: int, cols: int, dtype: str) -> Region:
+    """A matrix that may be the transpose of what is stored."""
+    if step_i == 1:
+        return column_major(a, rows, cols, step_j, dtype)
+    return column_major(a, cols, rows, step_i, dtype)
+
+
+def _weigh(dtype: str) -> Callable[..., Footprint]:
+    def of(a: int, si: int, sj: int, rows: int, cols: int, x: int, squared: int, partial: int) -> Footprint:
+        weights = column_major(x, rows, GROUPS, rows, "float64")
+        return [_held(a, si, sj, rows, cols, dtype), weights], [_vector(partial, LANES * cols * GROUPS)]
+
+    return of
+
+
+def _count(dtype: str) -> Callable[..., Footprint]:
+    def of(a: int, si: int, sj: int, rows: int, cols: int, x: int, partial: int) -> Footprint:
+        return [_held(a, si, sj, rows, cols, dtype), _vector(x, rows)], [_vector(partial, LANES * cols)]
+
+    return of
+
+
+def _twofold(a: int, si: int, sj: int, rows: int, cols: int, hi: int, lo: int, to_hi: int, to_lo: int) -> Footprint:
+    reads = [_held(a, si, sj, rows, cols, "float64"), _vector(hi, rows), _vector(lo, rows)]
+    return reads, [_vector(to_hi, LANES * cols), _vector(to_lo, LANES * cols)]
+
+
+def _add_lanes(partial: int, sums: int, result: int) -> Footprint:
+    return [_vector(partial, LANES * sums)], [_vector(result, sums)]
+
+
+def _add_lanes_twofold(hi: int, lo: int, sums: int, to_hi: int, to_lo: int) -> Footprint:
+    return [_vector(hi, LANES * sums), _vector(lo, LANES * sums)], [_vector(to_hi, sums), _vector(to_lo, sums)]
+
+
+def _pick(dtype: str) -> Callable[..., Footprint]:
+    def of(a: int, si: int, sj: int, rows: int, cols: int, row: int, col: int, count: int, picked: int) -> Footprint:
+        for name, place, length in (("rows", row, rows), ("columns", col, cols)):
+            values = matrix(place, count, 1, count, "int64")[:, 0]
+            if count and not 0 <= values.min() <= values.max() < length:
+                raise AssertionError(f"{name} must be within 0 .. {length - 1}, got {values.tolist()}")
+        reads = [_held(a, si, sj, rows, cols, dtype), _vector(row, count), _vector(col, count)]
+        return reads, [column_major(picked, count, 1, count, dtype)]
+
+    return of
+
+
+def _vector(place: int, count: int) -> Region:
+    """`count` numbers of 8 bytes."""
+    return column_major(place, count, 1, count, "int64")
+
+
 def _spin(rounds: int, sink: int) -> Footprint:
     return [], [column_major(sink, 1, 1, 1, "float64")]
 
@@ -117,4 +170,18 @@ _KERNELS: dict[str, Callable[..., Footprint]] = {
     "panel_pack": _panel_pack,
     "panel_take": _panel_take,
     "panel_eliminate": _panel_eliminate,
+    "weigh_float64": _weigh("float64"),
+    "weigh_float32": _weigh("float32"),
+    "weigh_float16": _weigh("uint16"),
+    "weigh_bfloat16": _weigh("uint16"),
+    "count_int8": _count("int8"),
+    "count_int32": _count("int32"),
+    "twofold_float64": _twofold,
+    "add_lanes_float64": _add_lanes,
+    "add_lanes_uint64": _add_lanes,
+    "add_lanes_twofold": _add_lanes_twofold,
+    "pick_1": _pick("int8"),
+    "pick_2": _pick("uint16"),
+    "pick_4": _pick("int32"),
+    "pick_8": _pick("int64"),
 }
