@@ -55,8 +55,7 @@ def grouped(reasons: Iterable[tuple[str, str]]) -> str:
 
 
 def _candidates(routine: str, settings: Settings, device: str) -> list[Kernel]:
-    classes = [entry.load() for entry in registry.installed().values()]
-    fitting = [cls for cls in classes if cls.routine == routine and cls.device == device]
+    fitting = [cls for cls in registry.of_routine(routine) if cls.device == device]
     return [cls(settings) for cls in sorted(fitting, key=lambda cls: (cls.user_order, cls.name))]
 
 

@@ -42,6 +42,11 @@ class KernelEntry:
             raise BadInput(
                 f"kernel {self.name!r} of package {self.package!r} calls itself {cls.name!r}; the names must agree"
             )
+        if not cls.name.startswith(f"{cls.routine}_{cls.precision}_"):
+            raise BadInput(
+                f"kernel {self.name!r} of package {self.package!r} does {cls.routine} in {cls.precision}; "
+                f"its name must begin with {cls.routine}_{cls.precision}_"
+            )
         return cls
 
 
@@ -61,6 +66,11 @@ def installed(points: Iterable[EntryPoint] | None = None) -> dict[str, KernelEnt
             )
         found[point.name] = entry
     return found
+
+
+def of_routine(routine: str) -> list[type[Kernel]]:
+    """The classes of a routine's kernels, told by their names, so that no other kernel's libraries are imported."""
+    return [entry.load() for name, entry in installed().items() if name.startswith(f"{routine}_")]
 
 
 def load(name: str) -> type[Kernel]:

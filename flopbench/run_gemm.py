@@ -87,8 +87,7 @@ def carry_out(job: GemmRun, classes: Sequence[type[Kernel]], missing: Sequence[S
 def select(request: GemmRequest) -> tuple[list[type[Kernel]], list[Skipped]]:
     """The kernels that were asked for, by precision and the kernels' own order, and precisions that have none. Raises UnknownName."""
     wanted = [precision(name).name for name in request.precision]
-    classes = [entry.load() for entry in registry.installed().values()]
-    classes = [cls for cls in classes if cls.routine == "gemm"]
+    classes = registry.of_routine("gemm")
     names = {cls.name for cls in classes}
     for name in request.kernel:
         if name not in names:

@@ -17,6 +17,12 @@ class BitInFactors(LuLapack):
         self._matrix[n // 3, n // 2 :][:1].view(np.uint64)[0] ^= np.uint64(1 << 55)
 
 
+class Misnamed(LuLapack):
+    """An LU kernel that calls itself a product: whoever looks for LU kernels by name would miss it."""
+
+    name = "gemm_fp64_misnamed"
+
+
 class BitInX(LuLapack):
     """One bit of x flips after the solve."""
 

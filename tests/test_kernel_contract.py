@@ -1,6 +1,8 @@
 """One table, the registry, drives the contract: every LU kernel that is registered gets these tests by being there."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -126,6 +128,21 @@ def test_a_broken_package_is_one_line_with_the_kernel_and_the_package(value, com
     entry = registry.installed([_point("lu_fp64_mine", value)])["lu_fp64_mine"]
     with pytest.raises(BadInput, match=complaint):
         entry.load()
+
+
+def test_a_name_that_hides_what_the_kernel_does_is_refused():
+    """Kernels of a routine are found by their names, so that no other library is imported."""
+    entry = registry.installed([_point("gemm_fp64_misnamed", "broken_kernels:Misnamed")])["gemm_fp64_misnamed"]
+    with pytest.raises(BadInput, match="does lu in fp64; its name must begin with lu_fp64_"):
+        entry.load()
+
+
+def test_looking_for_lu_kernels_imports_no_other():
+    assert {cls.routine for cls in registry.of_routine("lu")} == {"lu"}
+    code = "from flopbench import registry; registry.of_routine('lu'); import sys; print([m for m in sys.modules if 'gemm' in m])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_pyproject_and_the_installed_metadata_name_the_same_kernels():

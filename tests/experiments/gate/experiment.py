@@ -1,11 +1,12 @@
 """Gates by the dozen, to see how often they cry wolf and how often they miss one. Not a test: it takes an hour of a whole machine.
 
     python tests/experiments/gate/experiment.py aa --gates 40 --output aa.jsonl       the same code on both sides
-    python tests/experiments/gate/experiment.py power --gates 20 --output power.jsonl planted delays of 15 % and 25 % of the time
+    python tests/experiments/gate/experiment.py power --gates 20 --output power.jsonl planted delays that take 15 % and 25 % of the rate
     python tests/experiments/gate/experiment.py summary aa.jsonl power.jsonl
 
 `aa`: the time budget is 55 s, and every second gate has a neighbour, a process that burns one CPU, started and stopped at random.
-`power`: each gate guards two metrics, whose head takes 1.15 and 1.25 times as long: rates of 0.870 and 0.800 of the base's.
+A leg runs N = 1000 on one thread: on two shared virtual processors whatever else runs meets a run of two threads twice.
+`power`: each gate guards two metrics, whose heads have rates 15 % and 25 % below the base's, as the threshold counts.
 Each gate is one line of JSON, appended when it ends; an experiment that was stopped goes on where it was. --hold COMMAND runs each
 gate under COMMAND (a lock on the machine, say).
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
-COMMAND = ["--n", "1000", "--nb", "128", "--repeat", "6"]
+COMMAND = ["--n", "1000", "--nb", "128", "--threads", "1", "--repeat", "20"]
 AA = f"""
 budget_s = 55
 [[metric]]
@@ -37,15 +38,15 @@ environment = {{UNUSED = "1"}}
 POWER = f"""
 budget_s = 150
 [[metric]]
-name = "delay 15 %"
+name = "15 % slower"
 run = {json.dumps(["hpl", *COMMAND, "--kernel", "lu_fp64_planteda"])}
 [[metric]]
-name = "delay 25 %"
+name = "25 % slower"
 run = {json.dumps(["hpl", *COMMAND, "--kernel", "lu_fp64_plantedb"])}
 [base]
 environment = {{PYTHONPATH = "PACKAGE"}}
 [head]
-environment = {{PYTHONPATH = "PACKAGE", PLANTED_A = "0.15", PLANTED_B = "0.25"}}
+environment = {{PYTHONPATH = "PACKAGE", PLANTED_A = "SLOWER15", PLANTED_B = "SLOWER25"}}
 """
 
 
@@ -84,7 +85,10 @@ def one_gate(number: int, kind: str, hold: list[str]) -> dict:
     """Run one gate of the experiment by its command line; what it said, as a line for the log."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "gate.toml").write_text((AA if kind == "aa" else POWER).replace("PACKAGE", name))
+        text = (AA if kind == "aa" else POWER).replace("PACKAGE", name)
+        for percent in (15, 25):
+            text = text.replace(f"SLOWER{percent}", f"{1 / (1 - percent / 100) - 1:.4f}")
+        (folder / "gate.toml").write_text(text)
         planted_package(folder)
         command = [*hold, *FLOPBENCH, "gate", "--config", str(folder / "gate.toml"), "--json"]
         neighbour = Neighbour(number) if kind == "aa" and number % 2 else None
