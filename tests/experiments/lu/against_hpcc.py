@@ -31,9 +31,9 @@ HPL.out
 1
 {nb}
 0
-1
-{p}
-{q}
+{grids}
+{ps}
+{qs}
 16.0
 1
 2
@@ -63,13 +63,15 @@ RESULT = re.compile(r"^W[RC]\d\S+\s+\d+\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+(\S+)", re.
 
 
 class Hpcc:
-    """hpcc on one grid, held whenever nobody waits for its next result."""
+    """hpcc on grids of as many ranks, one after the other, held whenever nobody waits for its next result."""
 
-    def __init__(self, n: int, nb: int, p: int, q: int, count: int, folder: Path) -> None:
+    def __init__(self, n: int, nb: int, grids: list[tuple[int, int]], count: int, folder: Path) -> None:
         self._output, self._seen = folder / "hpccoutf.txt", 0
-        ns = " ".join([str(n)] * count)
-        (folder / "hpccinf.txt").write_text(HPCC_INPUT.format(count=count, ns=ns, nb=nb, p=p, q=q))
-        command = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-n", str(p * q), "hpcc"]
+        ns, (ps, qs) = " ".join([str(n)] * count), zip(*grids, strict=True)
+        values = {"ps": " ".join(map(str, ps)), "qs": " ".join(map(str, qs))}
+        text = HPCC_INPUT.format(count=count, ns=ns, nb=nb, grids=len(grids), **values)
+        (folder / "hpccinf.txt").write_text(text)
+        command = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-n", str(ps[0] * qs[0]), "hpcc"]
         threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command,
@@ -132,30 +134,35 @@ def ours(n: int, nb: int, p: int, q: int, folder: Path) -> float:
     return record["rmax_flops"] / 1e9
 
 
-def compare(n: int, nb: int, p: int, q: int, pairs: int) -> None:
-    """Print each pair, the ratios and their median."""
-    print(f"N = {n}, NB = {nb}, {p}x{q}, one thread a rank", flush=True)
+def compare(n: int, nb: int, grids: list[tuple[int, int]], pairs: int) -> None:
+    """Print each pair, the ratios and their median, grid by grid."""
     with tempfile.TemporaryDirectory() as name:
-        hpcc = Hpcc(n, nb, p, q, pairs, Path(name))
+        hpcc = Hpcc(n, nb, grids, pairs, Path(name))
         try:
-            found = []
-            for pair in range(pairs):
-                if pair % 2 == 0:
-                    theirs = hpcc.next()
-                    mine = ours(n, nb, p, q, Path(name))
-                else:
-                    mine = ours(n, nb, p, q, Path(name))
-                    theirs = hpcc.next()
-                found.append((theirs, mine))
-                print(f"  hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS: {mine / theirs:.3f}", flush=True)
+            for p, q in grids:
+                print(f"N = {n}, NB = {nb}, {p}x{q}, one thread a rank", flush=True)
+                report([one_pair(pair, hpcc, n, nb, p, q, Path(name)) for pair in range(pairs)])
         finally:
             hpcc.close()
-    medians = [statistics.median(side) for side in zip(*found, strict=True)]
+
+
+def one_pair(pair: int, hpcc: Hpcc, n: int, nb: int, p: int, q: int, folder: Path) -> tuple[float, float]:
+    """GFLOPS of hpcc and ours, which of them first by turns."""
+    if pair % 2 == 0:
+        theirs = hpcc.next()
+        mine = ours(n, nb, p, q, folder)
+    else:
+        mine = ours(n, nb, p, q, folder)
+        theirs = hpcc.next()
+    print(f"  hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS: {mine / theirs:.3f}", flush=True)
+    return theirs, mine
+
+
+def report(found: list[tuple[float, float]]) -> None:
+    """Medians of both sides, and of the ratios."""
+    theirs, mine = (statistics.median(side) for side in zip(*found, strict=True))
     ratio = statistics.median(mine / theirs for theirs, mine in found)
-    print(
-        f"  median of {pairs}: hpcc {medians[0]:.1f}, ours {medians[1]:.1f} GFLOPS, median ratio {ratio:.3f}",
-        flush=True,
-    )
+    print(f"  median of {len(found)}: hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS, median ratio {ratio:.3f}", flush=True)
 
 
 def main() -> None:
@@ -166,9 +173,9 @@ def main() -> None:
     parser.add_argument("--grids", default="1x2,2x1")
     parser.add_argument("--pairs", type=int, default=5)
     given = parser.parse_args()
-    for grid in given.grids.split(","):
-        p, q = map(int, grid.split("x"))
-        compare(given.n, given.nb, p, q, given.pairs)
+    grids = [(int(p), int(q)) for p, q in (grid.split("x") for grid in given.grids.split(","))]
+    for ranks in sorted({p * q for p, q in grids}):
+        compare(given.n, given.nb, [grid for grid in grids if grid[0] * grid[1] == ranks], given.pairs)
 
 
 if __name__ == "__main__":
