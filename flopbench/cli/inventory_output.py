@@ -7,9 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from flopbench.units import percent, rate
 
@@ -29,6 +26,10 @@ def document(value: Any) -> None:
 
 
 def _table(title: str, columns: list[tuple[str, str]], rows: list[list[str]]) -> None:
+    from rich.console import Console  # here, so that --json starts without it
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for heading, justify in columns:
         words = justify == "left"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Subquery, and_, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, cast, func, literal, or_, select
 from sqlalchemy import Integer as WholeNumber
 
 from flopbench.inventory import schema
@@ -81,10 +81,10 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
     top, proven = schema.best_rates.alias("top"), schema.best_rates.alias("proven")
     fp64, fp32 = schema.peaks.alias("fp64"), schema.peaks.alias("fp32")
     joined = (
-        machines.join(facts, and_(facts.c.machine_id == machines.c.id, facts.c.version == _newest(facts, "machine_id")))
+        machines.join(facts, facts.c.machine_id == machines.c.id)
         .join(owners, owners.c.organisation_id == machines.c.organisation_id)
-        .outerjoin(fp64, fp64.c.id == _peak("fp64"))
-        .outerjoin(fp32, fp32.c.id == _peak("fp32"))
+        .outerjoin(fp64, _newest_peak(fp64, "fp64"))
+        .outerjoin(fp32, _newest_peak(fp32, "fp32"))
         .outerjoin(proven, and_(_lu_rate(proven, precision), proven.c.standing == "verified"))
         .outerjoin(
             top, and_(_lu_rate(top, precision), top.c.standing == "verified" if verified_only else _highest(top))
@@ -126,7 +126,7 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
             ).label("counted"),
         )
         .select_from(joined)
-        .where(owners.c.version == _newest(owners, "organisation_id"))
+        .where(_is_newest(facts, "machine_id"), _is_newest(owners, "organisation_id"))
         .subquery("present")
     )
 
@@ -172,6 +172,10 @@ def _row(row: dict[str, Any]) -> MachineRow:
     )
 
 
+# "The newest" and "the highest" are said as "there is no newer, no higher one": SQLite looks each up in an index, PostgreSQL joins
+# whole tables by hash, where max() or LIMIT 1 for each machine would be tens of thousands of look-ups.
+
+
 def _lu_rate(rates: Any, precision: str) -> ColumnElement[bool]:
     return and_(rates.c.machine_id == schema.machines.c.id, rates.c.routine == "lu", rates.c.precision == precision)
 
@@ -191,21 +195,25 @@ def _proof(rates: Any) -> ColumnElement[int]:
     return case(*((rates.c.standing == name, place) for place, name in enumerate(STANDINGS)))
 
 
-def _peak(precision: str) -> ScalarSelect[Any]:
-    """The id of a machine's newest peak that was not corrected."""
-    peaks, later = schema.peaks.alias("newest"), schema.peaks.alias("later")
-    corrected = select(literal(1)).where(later.c.corrects == peaks.c.id).correlate(peaks).exists()
-    return (
-        select(peaks.c.id)
-        .where(peaks.c.machine_id == schema.machines.c.id, peaks.c.precision == precision, ~corrected)
-        .order_by(peaks.c.id.desc())
-        .limit(1)
-        .correlate(schema.machines)
-        .scalar_subquery()
+def _newest_peak(peak: Any, precision: str) -> ColumnElement[bool]:
+    """`peak` is the machine's newest of those in `precision` that were not corrected."""
+    newer = schema.peaks.alias(f"newer_{precision}")
+    follows = (newer.c.machine_id == peak.c.machine_id, newer.c.precision == precision, newer.c.id > peak.c.id)
+    return and_(
+        peak.c.machine_id == schema.machines.c.id,
+        peak.c.precision == precision,
+        ~_corrected(peak),
+        ~select(literal(1)).where(*follows, ~_corrected(newer)).correlate(peak).exists(),
     )
 
 
-def _newest(versions: Any, of: str) -> ScalarSelect[Any]:
-    """The number of the newest version of the machine or organisation in the row of `versions`."""
+def _corrected(peak: Any) -> ColumnElement[bool]:
+    later = schema.peaks.alias(f"corrects_{peak.name}")
+    return select(literal(1)).where(later.c.corrects == peak.c.id).correlate(peak).exists()
+
+
+def _is_newest(versions: Any, of: str) -> ColumnElement[bool]:
+    """No other version of the same machine or organisation is newer."""
     other = versions.alias(f"newer_{versions.name}")
-    return select(func.max(other.c.version)).where(other.c[of] == versions.c[of]).correlate(versions).scalar_subquery()
+    newer = (other.c[of] == versions.c[of], other.c.version > versions.c.version)
+    return ~select(literal(1)).where(*newer).correlate(versions).exists()
