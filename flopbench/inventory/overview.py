@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, cast, fu
 from sqlalchemy import Integer as WholeNumber
 
 from flopbench.inventory import schema
-from flopbench.inventory.model import LEAST_COUNTED_FLOPS, STANDINGS
+from flopbench.inventory.model import LEAST_COUNTED_FLOPS, STANDINGS, WALL
 
 _FACTS = [column.name for column in schema.machine_versions.columns]
 _DIGITS = tuple("0123456789")
@@ -27,6 +27,7 @@ class Best:
     standing: str
     measured_on: str | None
     power_w: float | None
+    power_cover: str | None
     n: int | None
     source: str
     run_id: str | None
@@ -61,6 +62,17 @@ class MachineRow:
         return str(self.facts["status"])
 
     @property
+    def cover(self) -> str | None:
+        """What the power was read of where that is less than the wall: such a power or GFLOPS/W is not compared with others."""
+        return self.best.power_cover if self.best and self.best.power_cover != WALL else None
+
+    @property
+    def machine_power_w(self) -> float | None:
+        """The power of the whole machine: at the wall or as published, else the site's figure; never that of components."""
+        measured = self.best.power_w if self.best and self.cover is None else None
+        return measured or self.facts["site_power_w"]
+
+    @property
     def rmax(self) -> float | None:
         return self.best.rmax_flops if self.best else None
 
@@ -73,7 +85,7 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
     """A row for each machine, with the columns of its newest version and:
 
     organisation, sector, tier; fp64_peak, fp32_peak (newest, not corrected, FLOP/s); rmax_flops and its measurement_id,
-    standing, measured_on, power_w, n, rate_source, run_id (the best LU rate in `precision`; of equal rates the better
+    standing, measured_on, power_w, power_cover, n, rate_source, run_id (the best LU rate in `precision`; of equal rates the better
     proven); of_rpeak, flops_per_watt, shown_year; `verified`, whether flopbench verified a rate of it; `counted`, whether
     it enters the sums: it runs, and has at least 1 TFLOPS in FP64 by its peak, or its Rmax if there is no peak.
     """
@@ -106,7 +118,10 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
             fp64.c.flops.label("fp64_peak"),
             fp32.c.flops.label("fp32_peak"),
             rmax,
-            *(top.c[name] for name in ("measurement_id", "standing", "measured_on", "power_w", "n", "run_id")),
+            *(
+                top.c[name]
+                for name in ("measurement_id", "standing", "measured_on", "power_w", "power_cover", "n", "run_id")
+            ),
             top.c.source.label("rate_source"),
             (rmax / rpeak).label("of_rpeak"),
             func.coalesce(func.nullif(top.c.flops_per_watt, 0), rmax / func.nullif(top.c.power_w, 0)).label(
@@ -153,6 +168,7 @@ def _row(row: dict[str, Any]) -> MachineRow:
             row["standing"],
             row["measured_on"],
             row["power_w"],
+            row["power_cover"],
             row["n"],
             row["rate_source"],
             row["run_id"],

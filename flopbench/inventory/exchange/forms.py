@@ -45,7 +45,6 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
     ]
     for row in rows:
         facts = row.facts
-        power = (row.best.power_w if row.best else None) or facts["site_power_w"]
         source = row.best.source if row.best else facts["source"]
         cells: list[Value] = [
             row.organisation,
@@ -55,7 +54,7 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
             facts["interconnect"],
             _scaled(row.rmax, 1e12),
             facts["os"],
-            _scaled(power, 1e3),
+            _scaled(row.machine_power_w, 1e3),
             source,
         ]
         if full:
@@ -107,7 +106,6 @@ def green500(ranked: Sequence[MachineRow], rank_by_rmax: dict[int, int]) -> list
 
 def _listed(row: MachineRow) -> list[Value]:
     facts = row.facts
-    power = (row.best.power_w if row.best else None) or facts["site_power_w"]
     return [
         row.name,
         facts["model"],
@@ -120,8 +118,8 @@ def _listed(row: MachineRow) -> list[Value]:
         _scaled(row.rmax, 1e12),
         _scaled(row.rpeak, 1e12),
         row.best.n if row.best else None,
-        _scaled(power, 1e3),
-        _scaled(row.flops_per_watt, 1e9),
+        _scaled(row.machine_power_w, 1e3),
+        _scaled(row.flops_per_watt if row.cover is None else None, 1e9),
         facts["cpu"],
         facts["os"],
         facts["gpu"],
