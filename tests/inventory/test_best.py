@@ -141,7 +141,7 @@ def test_an_older_inventory_gets_its_best_rates_when_it_is_brought_up_to_date(tm
         with inventory.writing() as connection:
             migrations.migrate(connection, STAMP, "0.1.0", target=2)
             enter(connection, history)
-        assert inventory.init() == ["best rates"]
+        assert inventory.init() == ["best rates", "power cover"]
         with inventory.reading() as connection:
             assert len(kept(connection)) == 2
             assert kept(connection) == recomputed(connection)

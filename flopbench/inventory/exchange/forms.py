@@ -29,8 +29,17 @@ _HEADINGS: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 _MORE = {
-    "zh": ["Rpeak FP32 (TFLOPs)", "領域", "狀態", "用途", "年 Year", "查詢時間", "備註"],
-    "en": ["Rpeak FP32 (TFLOPS)", "Sector", "Status", "Use", "Year", "Query date", "Remarks"],
+    "zh": ["Rpeak FP32 (TFLOPs)", "領域", "狀態", "用途", "年 Year", "查詢時間", "備註", "量測功率及其涵蓋範圍"],
+    "en": [
+        "Rpeak FP32 (TFLOPS)",
+        "Sector",
+        "Status",
+        "Use",
+        "Year",
+        "Query date",
+        "Remarks",
+        "Measured power and what it covers",
+    ],
 }
 LANGUAGES = tuple(_HEADINGS)
 MERGED = ("A1:A2", "B1:B2", "C1:F1", "G1:G2", "H1:H2", "I1:I2")
@@ -66,9 +75,17 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
                 facts["year"],
                 (row.best.measured_on if row.best else None) or facts["query_date"],
                 facts["remarks"],
+                _measured_power(row),
             ]
         table.append(cells)
     return table
+
+
+def _measured_power(row: MachineRow) -> str | None:
+    """What the form's own column leaves out: a power that is not the whole machine's, with what it is of."""
+    if row.best is None or row.best.power_w is None or row.best.power_cover is None:
+        return None
+    return f"{_scaled(row.best.power_w, 1e3):g} kW of {row.best.power_cover}"
 
 
 def _compute(row: MachineRow) -> str:
