@@ -169,14 +169,16 @@ def test_a_filed_run_with_other_figures_is_still_refused(record, meter, tmp_path
     assert outcome.refused and "other content" in outcome.reasons[0]
 
 
-def test_a_report_shows_the_joined_energy_in_every_form(record, meter, tmp_path, capsys):
+def test_a_report_shows_the_joined_energy_in_every_form(record, meter, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     run(["energy", "join", str(record), str(meter), "--idle", iso(START - 90), iso(START - 10)])
     path, page = joined_file(record.parent), tmp_path / "r.html"
     energy = results.read(path).energy
-    efficiency = f"{energy.flops_per_watt / 1e9:.3f} GFLOPS/W"
+    efficiency = f"{energy.flops_per_watt / 1e6:.1f} MFLOPS/W"
     cover = f"energy: covers wall; level: {energy.level}"
     capsys.readouterr()
     assert run(["report", str(path), "--html", str(page)]) == 0
+    assert run(["report", str(path)]) == 0
     terminal = " ".join(capsys.readouterr().out.split())
     assert run(["report", str(path), "--markdown"]) == 0
     markdown = capsys.readouterr().out
