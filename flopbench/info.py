@@ -103,7 +103,7 @@ def gather(
 
 
 def _meters(machine: Machine, source: Source) -> list[Meters]:
-    found = meters_of(machine, "cuda" if machine.gpus else "cpu", source, ask_redfish=False)
+    found = meters_of(machine, "cuda", source, ask_redfish=False)  # as for a run on GPUs, whose meters are named too
     return [
         Meters(
             kind=one.kind,
