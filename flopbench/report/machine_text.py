@@ -45,6 +45,8 @@ def kernel_lines(rows: Iterable[KernelRow]) -> list[str]:
         ranks = "any number of ranks, " if row.distributed else ""
         lines.append(f"{row.name}  ({kind}{ranks}{row.package})")
         lines += wrapped("runs", row.summary) if row.why_not is None else wrapped("cannot", row.why_not)
+        for name, values in row.options.items():
+            lines += wrapped("--option", f"{name}={'|'.join(values)}")
     return lines
 
 
