@@ -17,6 +17,10 @@ from flopbench.verify.operands import times
 from flopbench.verify.samples import Samples
 
 FALSE_ALARM = 1e-9  # wanted chance that a correct product is called wrong
+#: FP8 tensor cores of Hopper line up 32 products and the sum so far by the largest exponent among them, keep 13 bits of fraction and cut
+#: the rest off; the sum is kept in 13 bits too (DeepSeek-AI, "Insights into DeepSeek-V3", ISCA 2025, arXiv:2505.09343, section 3.1; the
+#: same width on Ada: Zhang et al., "SageAttention2", arXiv:2411.10958).
+FP8_STEP, FP8_PRODUCTS = 2.0**-13, 32
 _OUTPUT_ROUNDOFF = {"uint16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -58,7 +62,9 @@ def bound_of(problem: GemmProblem, outcome: GemmOutcome, samples: Samples, tests
     """The bound for this problem, its accumulator and its data; `tests` numbers will be held against it."""
     kind = precision(problem.precision)
     u = ACCUMULATOR_ROUNDOFF[outcome.accumulator]
-    if outcome.rounding == "toward_zero":  # each error up to 2 u, all of one sign
+    if kind.name == "fp8":
+        growth = FP8_STEP / u * _growth_of_aligned_sums(samples, problem.k)
+    elif outcome.rounding == "toward_zero":  # each error up to 2 u, all of one sign
         growth = 2.0 * min(2.0 * float(samples.walk_one.max()) + 1.0, problem.k + 1.0)
     else:
         growth = min(2.0 * float(np.hypot(samples.walk, samples.products).max()), math.sqrt(problem.k + 1.0))
@@ -76,3 +82,16 @@ def bound_of(problem: GemmProblem, outcome: GemmOutcome, samples: Samples, tests
         operands=operands,
         tail=math.sqrt(2.0 * math.log(2.0 * tests / FALSE_ALARM)),  # Hoeffding: 2 exp(-lambda^2 / 2) each
     )
+
+
+def _growth_of_aligned_sums(samples: Samples, k: int) -> float:
+    """Errors of FP8 sums in units of FP8_STEP ||a_i|| ||b_j||, if all of a sum is kept in so few bits. Twice the largest sample.
+
+    Each of the 32 products loses less than a step of the largest term M: errors with the products' random signs, of variance sum M^2. The
+    sum so far loses a step when it is lined up and another when it is kept: 2 sum M over the k/32 steps, all of one sign. M^2 <= s^2 + p^2.
+    """
+    steps = -(-k // FP8_PRODUCTS)
+    largest_products = math.sqrt(steps) * samples.products  # sum of the largest product of each step, by Cauchy-Schwarz
+    at_random = np.hypot(samples.walk, math.sqrt(FP8_PRODUCTS) * samples.products)
+    in_line = 2.0 * (samples.walk_one / FP8_PRODUCTS + largest_products)
+    return 2.0 * float(np.hypot(at_random, in_line).max())
