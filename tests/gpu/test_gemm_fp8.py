@@ -73,18 +73,19 @@ def test_a_run_is_one_product_two_marks_and_one_wait(libraries):
 
 
 def test_scales_are_one_on_the_gpu_and_fast_accumulation_is_off(libraries):
-    run(problem())
+    kernel = run(problem())
     (operation,) = [entry for entry in libraries.lt.made.values() if entry["what"] == "operation"]
     assert operation["scale_a"] == operation["scale_b"]
     assert libraries.arena.block(operation["scale_a"]).kind == "device"
     assert matrix(operation["scale_a"], 1, 1, 1, "float32")[0, 0] == 1.0
     assert (operation["fast"], libraries.lt.fast) == (0, False)
+    kernel.close()
 
 
 def test_operands_fill_the_significand_and_the_sign(libraries):
     values = operands.widen(np.asarray(run(problem(64, 64, 64)).outcome().a))
     assert len(np.unique(values)) > 80
-    assert (values.min(), values.max()) == (-0.5, 0.46875)
+    assert (values.min(), values.max()) == (-0.46875, 0.46875)
     assert abs(values.mean()) < 0.03
 
 
