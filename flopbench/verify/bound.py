@@ -109,8 +109,8 @@ def _errors_of_aligned_sums(samples: Samples, k: int) -> tuple[float, float]:
     """Errors of FP8 sums, at random and of one sign, in units of FP8_STEP ||a_i|| ||b_j||, if sums are never kept in more bits.
 
     Each of the 32 products loses less than a step of the largest term M when it is lined up: errors with the products' random signs, of
-    variance M^2, and M^2 <= s^2 + p^2. The sum so far, of 13 bits already, loses a step of M only where a product is larger than itself, and a
-    step of itself when it is kept: errors of one sign, sum |s| + sum max |p| over the k/32 steps. Twice the largest of the samples.
+    variance M^2, and M^2 <= s^2 + p^2. The sum so far, of 13 bits already, loses a step of M only where a product is larger than itself,
+    and a step of itself when it is kept: errors of one sign, sum |s| + sum max |p| over the k/32 steps. Twice the largest of the samples.
     """
     steps = -(-k // FP8_PRODUCTS)
     at_random = np.hypot(samples.walk, math.sqrt(FP8_PRODUCTS) * samples.products)

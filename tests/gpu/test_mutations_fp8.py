@@ -44,28 +44,88 @@ def refused(s):
 
 
 MUTATIONS = {
-    "A not transposed": (LT, "(const.LT_DESC_TRANSA, np.int32(call.trans_a))", "(const.LT_DESC_TRANSA, np.int32(0))", right()),
+    "A not transposed": (
+        LT,
+        "(const.LT_DESC_TRANSA, np.int32(call.trans_a))",
+        "(const.LT_DESC_TRANSA, np.int32(0))",
+        right(),
+    ),
     "a transposition of 8 bytes": (LT, "np.int32(call.trans_b)", "np.int64(call.trans_b)", right()),
-    "the leading dimension of A": (LT, "(call.a_type, call.k, call.m, call.lda)", "(call.a_type, call.k, call.m, call.k)", right()),
+    "the leading dimension of A": (
+        LT,
+        "(call.a_type, call.k, call.m, call.lda)",
+        "(call.a_type, call.k, call.m, call.k)",
+        right(),
+    ),
     "rows and columns of B exchanged": (
         LT, "(call.b_type, call.k, call.n, call.ldb)", "(call.b_type, call.n, call.k, call.ldb)", right()
     ),
-    "A and B exchanged": (LT, "call.a, self._a, call.b, self._b,", "call.b, self._a, call.a, self._b,", right((64, 64, 80))),
+    "A and B exchanged": (
+        LT,
+        "call.a, self._a, call.b, self._b,",
+        "call.b, self._a, call.a, self._b,",
+        right((64, 64, 80)),
+    ),
     "alpha and beta exchanged": (LT, "call.alpha.ctypes.data, call.a,", "call.beta.ctypes.data, call.a,", right()),
-    "a C that is not added": (LT, "call.beta.ctypes.data,\n            call.c, self._c, call.c,", "call.beta.ctypes.data,\n            call.c, self._c, call.a,", right(beta=1)),
-    "a scale that was never sent": (LT, "int(self._scale.ptr), 1, const.HOST_TO_DEVICE, 4", "int(self._workspace.ptr), 1, const.HOST_TO_DEVICE, 4", right()),
+    "a C that is not added": (
+        LT,
+        "call.beta.ctypes.data,\n            call.c, self._c, call.c,",
+        "call.beta.ctypes.data,\n            call.c, self._c, call.a,",
+        right(beta=1),
+    ),
+    "a scale that was never sent": (
+        LT,
+        "int(self._scale.ptr), 1, const.HOST_TO_DEVICE, 4",
+        "int(self._workspace.ptr), 1, const.HOST_TO_DEVICE, 4",
+        right(),
+    ),
     "a scale of two": (LT, "one[0] = 1.0", "one[0] = 2.0", to_the_last_bits),
     "fast accumulation": (LT, "np.int8(0)", "np.int8(1)", attributes),
-    "a scale in host memory": (LT, "(const.LT_DESC_A_SCALE_POINTER, np.uint64(self._scale.ptr))", "(const.LT_DESC_A_SCALE_POINTER, np.uint64(np.float32([1]).ctypes.data))", right()),
-    "an algorithm that nobody chose": (LT, "self._found.ctypes.data, int", "np.zeros(12, 'u8').ctypes.data, int", right()),
-    "a workspace larger than its memory": (LT, "int(self._workspace.ptr), WORKSPACE_BYTES,", "int(self._workspace.ptr), 2 * WORKSPACE_BYTES,", right()),
-    "a product on another stream": (LT, "            self._lane.stream.ptr,\n        )  # fmt: skip\n\n    def close", "            self._gpu.lane().stream.ptr,\n        )  # fmt: skip\n\n    def close", right()),
+    "a scale in host memory": (
+        LT,
+        "(const.LT_DESC_A_SCALE_POINTER, np.uint64(self._scale.ptr))",
+        "(const.LT_DESC_A_SCALE_POINTER, np.uint64(np.float32([1]).ctypes.data))",
+        right(),
+    ),
+    "an algorithm that nobody chose": (
+        LT,
+        "self._found.ctypes.data, int",
+        "np.zeros(12, 'u8').ctypes.data, int",
+        right(),
+    ),
+    "a workspace larger than its memory": (
+        LT,
+        "int(self._workspace.ptr), WORKSPACE_BYTES,",
+        "int(self._workspace.ptr), 2 * WORKSPACE_BYTES,",
+        right(),
+    ),
+    "a product on another stream": (
+        LT,
+        "            self._lane.stream.ptr,\n        )  # fmt: skip\n\n    def close",
+        "            self._gpu.lane().stream.ptr,\n        )  # fmt: skip\n\n    def close",
+        right(),
+    ),
     "descriptors that are not given back": (LT, "while self._undo:", "while False:", closed),
-    "the other FP8 format": ("check.cu", "(exponent + 120U) << 23 | rest << 20", "(exponent + 112U) << 23 | rest << 21", right()),
+    "the other FP8 format": (
+        "check.cu",
+        "(exponent + 120U) << 23 | rest << 20",
+        "(exponent + 112U) << 23 | rest << 21",
+        right(),
+    ),
     "subnormal FP8 numbers taken for zero": ("check.cu", "(float)(int)rest * 0.001953125f", "0.0f", widened),
     "an FP8 NaN taken for 480": ("check.cu", "if ((e & 0x7FU) == 0x7FU)", "if (false)", widened),
-    "the sign lost on the way to FP8": ("operands.cu", "(unsigned char)(sign | (exponent - 120U) << 3", "(unsigned char)((exponent - 120U) << 3", filled),
-    "a size that FP8 does not take": (RULES, '("n", call.n),\n        ("k", call.k),\n        ("lda"', '("k", call.k),\n        ("lda"', refused),
+    "the sign lost on the way to FP8": (
+        "operands.cu",
+        "(unsigned char)(sign | (exponent - 120U) << 3",
+        "(unsigned char)((exponent - 120U) << 3",
+        filled,
+    ),
+    "a size that FP8 does not take": (
+        RULES,
+        '("n", call.n),\n        ("k", call.k),\n        ("lda"',
+        '("k", call.k),\n        ("lda"',
+        refused,
+    ),
 }  # fmt: skip
 
 

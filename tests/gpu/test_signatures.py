@@ -1,7 +1,7 @@
 """Our raw calls against CuPy: names, order of arguments and enumerators, recorded from CuPy 14.2 and held against what is installed.
 
-Likewise the calls of cublasLt through nvmath-python, recorded from version 1.0. The CUDA 12 and CUDA 13 wheels of 14.2 have the same signatures. cuBLAS and cuSOLVER cannot be imported where only CuPy is installed; there
-the recorded signatures stand alone.
+The CUDA 12 and CUDA 13 wheels of 14.2 have the same signatures. cuBLAS and cuSOLVER cannot be imported where only CuPy is installed; there
+the recorded signatures stand alone. The calls of cublasLt are held against nvmath-python in the same way, recorded from version 1.0.
 """
 
 import inspect
