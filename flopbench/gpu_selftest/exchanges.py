@@ -17,6 +17,7 @@ EXCHANGES = ("staged", "cuda-aware", "nccl")
 #: P x Q, and where panels are factored: panels travel along a row of two, rows along a column of two.
 LAYOUTS = (("1x2", "host"), ("2x1", "device"))
 
+_PROGRAM = "from flopbench.cli import main; main()"
 Run = Callable[[list[str]], tuple[int, str, str]]
 
 
@@ -63,7 +64,7 @@ def judge(distinct: bool, found: dict[str, tuple[Verdict, str]], numbers: dict[s
 def _lu(launcher: str, grid: str, panel: str, exchange: str, gpus: int, run: Run) -> tuple[Verdict, str]:
     with tempfile.TemporaryDirectory() as folder:
         job = [
-            launcher, "-n", "2", sys.executable, "-m", "flopbench", "hpl", "--device", "cuda", "--kernel", "lu_fp64_cupy",
+            launcher, "-n", "2", sys.executable, "-c", _PROGRAM, "hpl", "--device", "cuda", "--kernel", "lu_fp64_cupy",
             "--n", "4000", "--nb", "256", "--grid", grid, "--repeat", "1", "--json", "--output", folder,
             "--option", f"panel={panel}", "--option", f"exchange={exchange}",
             *(["--option", "oversubscribe=1"] if gpus < 2 else []),

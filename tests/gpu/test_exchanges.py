@@ -1,6 +1,8 @@
 """Item 15 of the self-test: which exchange is tried where, and what becomes of the answers; test_lu_resident.py has the exchanges."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,9 @@ def test_every_exchange_runs_with_panels_along_a_row_and_rows_along_a_column():
     ]
     assert set(names.values()) == {("PASSED", "")}
     assert all("oversubscribe=1" not in job for job in ranks.jobs)
+    program = ranks.jobs[0][ranks.jobs[0].index("-c") + 1]
+    asked = subprocess.run([sys.executable, "-c", program, "hpl", "--help"], capture_output=True, text=True)
+    assert (asked.returncode, "--option" in asked.stdout) == (0, True)
     finding = exchanges.judge(True, names, {"gpus": 2})
     assert finding.verdict == "PASSED"
     assert "exchange=nccl panel=device 2x1: PASSED" in finding.reason
