@@ -138,8 +138,8 @@ class HeldMatrix(Protocol):
 class GemmOutcome:
     """The operands as the kernel multiplied them, and its product.
 
-    a: (m, k), b: (k, n), c: (m, n); any strides. bfloat16 comes as uint16 bit patterns. Matrices on a GPU may stay there (HeldMatrix),
-    valid until the next reset. `c0` is C before the run if beta is 1.
+    a: (m, k), b: (k, n), c: (m, n); any strides. bfloat16 comes as uint16 bit patterns, FP8 (E4M3) as uint8. Matrices on a GPU may
+    stay there (HeldMatrix), valid until the next reset. `c0` is C before the run if beta is 1.
     `accumulator` is the NumPy name of the type in which sums were kept, which sets the bound of the check. `rounding` is "nearest", or
     "toward_zero" where the sums are known to be cut off, as on some tensor units.
     """

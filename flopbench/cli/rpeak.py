@@ -47,7 +47,7 @@ _COUNT = click.IntRange(1, 10_000_000)
 @click.option("--gpu", default=None, help='GPU, e.g. "H100 SXM".')
 @click.option("--gpus", type=_COUNT, default=1, show_default=True, help="GPUs in a node.")
 @click.option("--nodes", type=_COUNT, default=1, show_default=True, help="Nodes of the system.")
-@click.option("--precision", default="fp64", show_default=True, help="fp64, fp32, tf32, bf16, fp16 or int8.")
+@click.option("--precision", default="fp64", show_default=True, help="fp64, fp32, tf32, bf16, fp16, fp8 or int8.")
 @click.option("--clock", default="top500", show_default=True, callback=_clock,
               help="top500 (processors' base clock, GPUs' data-sheet clock), base, boost, or GHz of the processors.")  # fmt: skip
 @click.option(

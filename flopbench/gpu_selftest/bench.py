@@ -118,8 +118,8 @@ def product(gpu: Any, lane: Any, a: np.ndarray, b: np.ndarray, compute: int, res
     return download(gpu, lane, dc)
 
 
-def solve(bench: Bench, n: int, nb: int, kernel: Any = None, matrix: Any = None) -> tuple[Any, Any, Any]:
-    """Outcome, verdict and pivots of one LU on the GPU under test; `kernel` is a class, lu_fp64_cupy if None.
+def solve(bench: Bench, n: int, nb: int, kernel: Any = None, matrix: Any = None, **extra: str) -> tuple[Any, Any, Any]:
+    """Outcome, verdict and pivots of one LU on the GPU under test; `kernel` is a class, lu_fp64_cupy if None; `extra`, its options.
 
     No verdict where the matrix is singular; pivots only where the kernel gives them.
     """
@@ -132,7 +132,7 @@ def solve(bench: Bench, n: int, nb: int, kernel: Any = None, matrix: Any = None)
     if kernel is None:
         from flopbench_kernels.lu_cupy import LuFp64Cupy as kernel  # noqa: N813 - a class as a value
     problem = LuProblem(n=n, nb=nb, matrix=matrix or HplMatrix(n))
-    running = kernel(bench.settings())
+    running = kernel(bench.settings(**extra))
     with opened_by(bench):
         running.setup(problem, SelfComm(), detect() if bench.real else None)
         try:

@@ -18,7 +18,7 @@ def mixed(seed: int, rows: int, cols: int) -> np.ndarray:
 
 
 def operand(kind: str, seed: int, rows: int, cols: int) -> np.ndarray:
-    """The operand that the kernel fill_<kind> of sources/operands.cu writes; float16 and bfloat16 as their bits, uint16."""
+    """The operand that the kernel fill_<kind> of sources/operands.cu writes; float16 and bfloat16 as their bits, uint16; e4m3, uint8."""
     z = mixed(seed, rows, cols)
     if kind == "float64":
         return ((z >> np.uint64(11)).astype(np.int64) - 2**52).astype(np.float64) * 2.0**-53
@@ -31,7 +31,20 @@ def operand(kind: str, seed: int, rows: int, cols: int) -> np.ndarray:
     bits = single.view(np.uint32)
     if kind == "bfloat16":
         return (bits >> np.uint32(16)).astype(np.uint16)
+    if kind == "e4m3":
+        return truncated_e4m3(single)
     return truncated_half(single)
+
+
+def weighed(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """x @ values in float64, added in the order of check.cu: every 32nd row into one lane, then the lanes."""
+    lanes = np.zeros((32, x.shape[0], values.shape[1]))
+    for i in range(values.shape[0]):
+        lanes[i % 32] += np.outer(x[:, i], values[i])
+    total = np.zeros(lanes.shape[1:])
+    for lane in lanes:
+        total += lane
+    return total
 
 
 def truncated_half(single: np.ndarray) -> np.ndarray:
@@ -40,3 +53,11 @@ def truncated_half(single: np.ndarray) -> np.ndarray:
     too_far = np.abs(half.astype(np.float32)) > np.abs(single)
     half = np.where(too_far, np.nextafter(half, np.float16(0)), half).astype(np.float16)
     return np.where(np.abs(single) < 2.0**-14, np.float16(0), half).astype(np.float16).view(np.uint16)
+
+
+def truncated_e4m3(single: np.ndarray) -> np.ndarray:
+    """float32 below 448 in size cut to FP8 (E4M3) towards zero, as bits: the largest of its 127 sizes that is not larger."""
+    pattern = np.arange(127)
+    sizes = np.where(pattern < 8, pattern * 2.0**-9, (8 + (pattern & 7)) * 2.0 ** ((pattern >> 3) - 10.0))
+    bits = np.searchsorted(sizes, np.abs(single), side="right") - 1
+    return (bits + 128 * np.signbit(single)).astype(np.uint8)

@@ -12,6 +12,7 @@ from flopbench.errors import NotPossible
 from flopbench.flops import gemm_flops
 from flopbench.gpu_selftest.arithmetic import gemm_kernels
 from flopbench.gpu_selftest.bench import Bench, Finding, download, judged, opened_by, product, skipped, upload
+from flopbench.precision import PRECISIONS
 
 _SAMPLES = 10
 
@@ -63,7 +64,7 @@ def timing(bench: Bench) -> Finding:
     wall, events = run_gemm(bench, GemmFp64Cupy, n, _SAMPLES)
     half = run_gemm(bench, GemmFp64Cupy, n // 2, _SAMPLES)[1]
     rates = {}
-    for cls in gemm_kernels(_facts(bench).capability):
+    for cls in gemm_kernels(bench)[0]:
         rates[cls.name] = gemm_flops(n, n, n) / statistics.median(run_gemm(bench, cls, n, _SAMPLES)[1])
     return judge_timing(wall, events, half, rates, _peaks())
 
@@ -104,9 +105,7 @@ def _peaks() -> dict[str, float]:
     from flopbench.specs.rpeak import machine_rpeak
 
     machine = detect()
-    found = {
-        name: machine_rpeak(machine, name, device="cuda") for name in ("fp64", "fp32", "tf32", "bf16", "fp16", "int8")
-    }
+    found = {name: machine_rpeak(machine, name, device="cuda") for name in PRECISIONS}
     return {name: peak.flops / max(1, len(machine.gpus)) for name, peak in found.items() if not isinstance(peak, str)}
 
 

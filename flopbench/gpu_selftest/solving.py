@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,34 +17,41 @@ from flopbench.gpu_selftest.bench import Bench, Finding, judged, skipped, solve
 
 BEYOND_INT32 = 47_104  # N^2 > 2^31, and a multiple of the NB below
 _STRESS_NB = 64
+PANELS = ("host", "device")
 
 
 def against_lapack(bench: Bench) -> Finding:
-    """7: small N with every kind of edge against LAPACK, large N by HPL's residual and against cuSOLVER, a singular matrix."""
+    """7: small N with every kind of edge against LAPACK, panels on the host and on the GPU.
+
+    Large N by HPL's residual and against cuSOLVER; a singular matrix.
+    """
     from flopbench_kernels.lu_cusolver import LuCusolver
 
     wrong, ratios = [], {}
     for n in bench.sizes.lu:
-        for nb in sorted({1, 16, 32, max(1, n - 1), n}):
-            outcome, verdict, pivots = solve(bench, n, nb)
-            x, expected = _lapack(n)
+        x, expected = _lapack(n)
+        for nb, panel in product(sorted({1, 16, 32, max(1, n - 1), n}), PANELS):
+            outcome, verdict, pivots = solve(bench, n, nb, panel=panel)
             if (
                 verdict.verdict != "PASSED"
                 or not np.array_equal(pivots, expected)
                 or not np.allclose(outcome.x, x, rtol=1e-6)
             ):
-                wrong.append(f"N={n} NB={nb}")
+                wrong.append(f"N={n} NB={nb} panel={panel}")
     for n in bench.sizes.large_lu:
-        for kernel in (None, LuCusolver):
-            verdict = solve(bench, n, min(n, 256), kernel)[1]
-            name = "cusolver" if kernel else "flopbench"
+        for name, kernel, extra in (
+            *((f"panel={panel}", None, {"panel": panel}) for panel in PANELS),
+            ("cusolver", LuCusolver, {}),
+        ):
+            verdict = solve(bench, n, min(n, 256), kernel, **extra)[1]
             ratios[f"{name} N={n}"] = verdict.value
             if verdict.verdict != "PASSED":
                 wrong.append(f"{name} N={n}")
     singular = solve(bench, 40, 16, matrix=Ones())[0].singular
     if not singular:
         wrong.append("a singular matrix was not reported")
-    return judged(not wrong, f"pivots, x and residuals agree; wrong: {', '.join(wrong) or 'none'}", residuals=ratios)
+    reason = f"pivots, x and residuals agree with panel=host and panel=device; wrong: {', '.join(wrong) or 'none'}"
+    return judged(not wrong, reason, residuals=ratios)
 
 
 class Ones:

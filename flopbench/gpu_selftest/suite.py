@@ -12,7 +12,7 @@ import msgspec
 
 from flopbench import provenance, timing
 from flopbench.errors import BadInput, CannotWrite
-from flopbench.gpu_selftest import arithmetic, resources, solving, surroundings
+from flopbench.gpu_selftest import arithmetic, exchanges, own_kernels, resources, solving, surroundings
 from flopbench.gpu_selftest.bench import Bench, Finding
 from flopbench.machine.detect import detect
 from flopbench.results import write_atomically
@@ -25,7 +25,7 @@ ITEMS: dict[int, tuple[str, Callable[[Bench], Finding]]] = {
     3: ("products in every precision", arithmetic.products),
     4: ("odd shapes and refused calls", arithmetic.shapes),
     5: ("operations against the stand-in", arithmetic.fidelity),
-    6: ("kernels bit for bit", arithmetic.kernels),
+    6: ("kernels bit for bit", own_kernels.kernels),
     7: ("LU against LAPACK and cuSOLVER", solving.against_lapack),
     8: ("LU under delays", solving.stress),
     9: ("LU beyond 2^31 elements", solving.beyond_int32),
@@ -34,7 +34,7 @@ ITEMS: dict[int, tuple[str, Callable[[Bench], Finding]]] = {
     12: ("meters", surroundings.meters),
     13: ("TF32 switch", surroundings.tf32_switch),
     14: ("8-bit tensor cores", surroundings.tensor_cores),
-    15: ("several GPUs", surroundings.several),
+    15: ("several GPUs", exchanges.several),
     16: ("threads", resources.threads),
     17: ("full GPU", resources.full_gpu),
 }

@@ -1,20 +1,16 @@
-"""Items 1 and 12 to 15: what the GPU is and runs with, NVML, TF32 switches, tensor cores for 8 bits, several GPUs."""
+"""Items 1 and 12 to 14: what the GPU is and runs with, NVML, TF32 switches, tensor cores for 8 bits."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from typing import Any
 
 from flopbench.gpu import hazards, nvml, probe
 from flopbench.gpu_selftest import resources
 from flopbench.gpu_selftest.bench import Bench, Finding, judged, opened_by, skipped
-
-PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16", "int8")
+from flopbench.precision import PRECISIONS
 
 
 def environment(bench: Bench) -> Finding:
@@ -143,32 +139,3 @@ def tensor_cores(bench: Bench) -> Finding:
     }
     ratio = times["gemm_fp32_cupy"] / times["gemm_int8_cupy"]
     return judged(ratio > 2, f"8-bit products take 1/{ratio:.1f} of the time of FP32 ones", ratio=ratio, seconds=times)
-
-
-def several(bench: Bench) -> Finding:
-    """15: distinct PCI addresses, who reaches whom, and an LU over two GPUs."""
-    libraries = bench.open_libraries()
-    count = libraries.runtime.getDeviceCount()
-    if count < 2:
-        return skipped(f"{count} GPU", gpus=count)
-    addresses = [libraries.facts(index).pci_bus_id for index in range(count)]
-    reach = [[libraries.runtime.deviceCanAccessPeer(i, j) if i != j else 1 for j in range(count)] for i in range(count)]
-    launcher = shutil.which("mpiexec")
-    numbers: dict[str, Any] = {"gpus": count, "pci_bus_ids": addresses, "peer_access": reach}
-    if launcher is None:
-        return judged(
-            len(set(addresses)) == count, "addresses differ; NOT TESTED over MPI: no mpiexec on the path", **numbers
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        job = [
-            launcher, "-n", "2", sys.executable, "-m", "flopbench", "hpl", "--device", "cuda", "--kernel", "lu_fp64_cupy", "--n", "4000",
-            "--nb", "256", "--grid", "1x2", "--repeat", "1", "--json", "--output", folder,
-        ]  # fmt: skip
-        done = subprocess.run(job, capture_output=True, text=True, check=False)
-    verdict = (
-        json.loads(done.stdout)["results"][0]["verification"]["verdict"]
-        if done.returncode == 0
-        else done.stderr.strip()[-200:]
-    )
-    good = verdict == "PASSED" and len(set(addresses)) == count
-    return judged(good, f"LU over two GPUs: {verdict}", **numbers)

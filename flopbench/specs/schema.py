@@ -12,7 +12,7 @@ import msgspec
 
 UnitKind = Literal["vector", "tensor"]
 #: Bits of one operand, by precision. TF32 operands are read as FP32 words.
-OPERAND_BITS = {"fp64": 64, "fp32": 32, "tf32": 32, "bf16": 16, "fp16": 16, "int8": 8}
+OPERAND_BITS = {"fp64": 64, "fp32": 32, "tf32": 32, "bf16": 16, "fp16": 16, "fp8": 8, "int8": 8}
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

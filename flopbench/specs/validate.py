@@ -147,12 +147,17 @@ def _gpu_architectures(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _ratio_faults(rows: list[tuple[str, str, float]], exception: str, tolerance: float) -> Iterator[str]:
-    """Tensor units double their rate when the operand halves: FP16 = BF16 = 2 x TF32, INT8 = 2 x FP16. A sparse rate breaks it."""
+    """Tensor units double their rate when the operand halves: FP16 = BF16 = 2 x TF32, FP8 = INT8 = 2 x FP16. A sparse rate breaks it."""
     fp32_sums = {p: value for p, accumulator, value in rows if accumulator != "float16"}
     fastest = dict(fp32_sums)
     for p, _, value in rows:
         fastest[p] = max(value, fastest.get(p, 0.0))
-    pairs = [("fp16", "tf32", 2.0, fp32_sums), ("bf16", "fp16", 1.0, fp32_sums), ("int8", "fp16", 2.0, fastest)]
+    pairs = [
+        ("fp16", "tf32", 2.0, fp32_sums),
+        ("bf16", "fp16", 1.0, fp32_sums),
+        ("fp8", "fp16", 2.0, fp32_sums),
+        ("int8", "fp16", 2.0, fastest),
+    ]
     for upper, lower, ratio, values in pairs:
         if values.get(upper, 0) > 0 and values.get(lower, 0) > 0 and not exception:
             found = values[upper] / values[lower]

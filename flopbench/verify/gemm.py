@@ -107,7 +107,7 @@ def _judge_float(
     bound = bound_of(problem, outcome, samples, rounds * limit * problem.n + samples.rows.size)
     size = math.sqrt(float(np.mean(samples.exact**2)))
     scale = math.sqrt(float(np.mean(norms2[0])) * float(np.mean(norms2[1])))
-    groups = _groups(problem.m, limit, bound.tail * math.hypot(bound.sums, bound.operands) * scale, size)
+    groups = _groups(problem.m, limit, bound.typical * scale, size)
 
     zero = np.zeros_like(samples.exact)
     start = zero if outcome.c0 is None else widen(outcome.c0[samples.rows, samples.columns])

@@ -1,4 +1,4 @@
-"""Reading the matrices of a GemmOutcome: any strides, bfloat16 as bit patterns, always a block at a time.
+"""Reading the matrices of a GemmOutcome: any strides, bfloat16 and FP8 as bit patterns, always a block at a time.
 
 What stays on a GPU (HeldMatrix) is asked instead: it forms the same sums where it is.
 """
@@ -16,10 +16,27 @@ BLOCK_ELEMENTS = 1 << 19
 
 
 def widen(values: np.ndarray) -> np.ndarray:
-    """The numbers in `values` as C-contiguous float64, exactly. uint16 means bfloat16 bit patterns: the upper half of a float32."""
+    """The numbers in `values` as C-contiguous float64, exactly. uint16 means bfloat16, the upper half of a float32; uint8 means E4M3."""
+    if values.dtype == np.uint8:
+        return _E4M3[np.ascontiguousarray(values)]
     if values.dtype == np.uint16:
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _e4m3_values() -> np.ndarray:
+    """The number of every bit pattern of E4M3: sign, 4 bits of exponent with bias 7, 3 of significand; no infinities, one NaN of each sign.
+
+    Source: OCP 8-bit Floating Point Specification (OFP8), revision 1.0, section 5.
+    """
+    patterns = np.arange(128)
+    exponent, rest = patterns >> 3, patterns & 7
+    size = np.where(exponent == 0, np.ldexp(rest, -9), np.ldexp(8.0 + rest, exponent - 10))
+    size[127] = np.nan
+    return np.concatenate([size, -size])
+
+
+_E4M3 = _e4m3_values()
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:

@@ -17,6 +17,7 @@ C_TYPES = {
     "tf32": ("float32",),
     "bf16": ("float32", "uint16"),
     "fp16": ("float32", "float16"),
+    "fp8": ("float32",),
     "int8": ("int32",),
 }
 ACCUMULATORS = {
@@ -25,14 +26,14 @@ ACCUMULATORS = {
     "tf32": ("float32",),
     "bf16": ("float32",),
     "fp16": ("float32", "float16"),
+    "fp8": ("float32",),
     "int8": ("int32",),
 }
 
 
 def wrong_shape(problem: GemmProblem, outcome: GemmOutcome) -> str | None:
     """Shapes and types that are not those of the problem; a kernel that computes in another precision is caught here or by the bound."""
-    kind = precision(problem.precision)
-    operand = "uint16" if kind.operand == "bfloat16" else kind.operand
+    operand = precision(problem.precision).storage
     m, n, k = problem.m, problem.n, problem.k
     wanted = [("A", outcome.a, (m, k), (operand,)), ("B", outcome.b, (k, n), (operand,))]
     wanted.append(("C", outcome.c, (m, n), C_TYPES[problem.precision]))
@@ -54,7 +55,7 @@ def wrong_shape(problem: GemmProblem, outcome: GemmOutcome) -> str | None:
 def not_finite(outcome: GemmOutcome) -> str | None:
     """A NaN or an infinity, with its place. C is poisoned with NaN before a run, so an unwritten tile shows here."""
     for name, matrix in (("A", outcome.a), ("B", outcome.b), ("C", outcome.c), ("C0", outcome.c0)):
-        if matrix is None or (matrix.dtype.kind in "iu" and matrix.dtype != np.uint16):
+        if matrix is None or matrix.dtype.kind == "i":
             continue
         found = _first_not_finite(matrix) if isinstance(matrix, np.ndarray) else _held_not_finite(matrix)
         if found is not None:

@@ -46,6 +46,7 @@ _FILL = {
     const.R_32F: "float32",
     const.R_16F: "float16",
     const.R_16BF: "bfloat16",
+    const.R_8F_E4M3: "e4m3",
     const.R_8I: "int8",
     const.R_32I: "int32",
 }
@@ -82,13 +83,15 @@ class GemmCupy(Kernel):
     device = "cuda"
     user_order = 10
     recipe: ClassVar[Recipe]
+    types: ClassVar[dict[tuple[int, int, int], tuple[str, tuple[int, int]]]] = GEMM_TYPES
+    function: ClassVar[str] = "cublasGemmEx"
     rounding: ClassVar[str] = "nearest"
 
     def why_not(self, machine: Any) -> str | None:
         reason = why_not(self.precision)
         if reason:
             return reason
-        least = GEMM_TYPES[self.recipe.compute, self.recipe.operand, self.recipe.result][1]
+        least = self.least_capability()
         gpus = machine.gpus if machine else []
         known = [gpu for gpu in gpus if gpu.index == (self.settings.device_index or 0) and gpu.compute_capability]
         if known and tuple(map(int, known[0].compute_capability.split("."))) < least:
@@ -137,7 +140,7 @@ class GemmCupy(Kernel):
     def run(self) -> None:
         self._turn = (self._turn + 1) % len(self._buffers)
         self._gpu.mark(self._start, self._lane)
-        self._gpu.gemm(self._lane, self._buffers[self._turn].call)
+        self._multiply(self._buffers[self._turn].call)
         self._gpu.mark(self._stop, self._lane)
         self._gpu.wait(self._stop, str(self._buffers[self._turn].call))
 
@@ -175,7 +178,7 @@ class GemmCupy(Kernel):
     def _described(self, gpu: Gpu) -> dict[str, str]:
         sets = self._sets(self._problem)
         return {
-            "call": f"cublasGemmEx {self._layout()}, {self.recipe.compute_name}",
+            "call": f"{self.function} {self._layout()}, {self.recipe.compute_name}",
             "result": const.DATA_TYPE_NUMPY[self.recipe.result],
             "buffer_sets": f"{sets}, {sets * self._set_bytes(self._problem.m, self._problem.n, self._problem.k)} bytes",
             **({"event_seconds": f"{self.device_seconds():.6g}"} if self._turn >= 0 else {}),
@@ -188,8 +191,20 @@ class GemmCupy(Kernel):
             raise BadInput(f"--option layout={layout}; allowed: {', '.join(_LAYOUTS)}")
         return layout
 
+    @classmethod
+    def least_capability(cls) -> tuple[int, int]:
+        """The least compute capability that has this product."""
+        return cls.types[cls.recipe.compute, cls.recipe.operand, cls.recipe.result][1]
+
     def _scalar(self) -> str:
-        return GEMM_TYPES[self.recipe.compute, self.recipe.operand, self.recipe.result][0]
+        return self.types[self.recipe.compute, self.recipe.operand, self.recipe.result][0]
+
+    def _plan(self, call: GemmCall) -> None:
+        """What a call needs before it is first made."""
+        self._gpu.check_gemm(call)
+
+    def _multiply(self, call: GemmCall) -> None:
+        self._gpu.gemm(self._lane, call)
 
     def _shapes(self, m: int, n: int, k: int) -> list[tuple[int, int, int]]:
         """(type, rows, columns) of A, B and C as stored."""
@@ -221,9 +236,9 @@ class GemmCupy(Kernel):
         trans_a, trans_b = _LAYOUTS[self._layout()]
         call = GemmCall(
             trans_a, trans_b, m, n, k, self._alpha, a.address, a.kind, a.ld, b.address, b.kind, b.ld,
-            self._beta, c.address, c.kind, c.ld, self.recipe.compute,
+            self._beta, c.address, c.kind, c.ld, self.recipe.compute, self.function,
         )  # fmt: skip
-        self._gpu.check_gemm(call)
+        self._plan(call)
         self._generate(a, self._problem.seed)
         self._generate(b, self._problem.seed + 1)
         return Buffers(a, b, c, call)

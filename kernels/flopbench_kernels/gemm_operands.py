@@ -12,8 +12,7 @@ from flopbench.precision import PRECISIONS
 _ALIGN = 64  # bytes: a cache line, and the longest vector
 _STRIP = 1 << 20  # elements generated at once, so that no temporary is as large as a matrix
 
-#: NumPy has no bfloat16: the bit patterns travel as uint16.
-STORAGE = {name: "uint16" if p.operand == "bfloat16" else p.operand for name, p in PRECISIONS.items()}
+STORAGE = {name: p.storage for name, p in PRECISIONS.items()}
 
 
 def aligned_empty(shape: tuple[int, int], dtype: Any) -> np.ndarray:
@@ -30,6 +29,19 @@ def bfloat16_bits(values: np.ndarray) -> np.ndarray:
     return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
+def e4m3_bits(values: np.ndarray) -> np.ndarray:
+    """float32 below 448 in size to the nearest FP8 (E4M3), ties to even, as uint8."""
+    size = np.abs(values)
+    step = np.ldexp(
+        np.float32(1), np.maximum(np.frexp(size)[1], -5) - 4
+    )  # between neighbours of that size; 2^-9 below 2^-6
+    rounded = np.rint(size / step) * step
+    significand, exponent = np.frexp(rounded)
+    normal = (exponent + 6) * 8 + (significand * 16).astype(np.int32) - 8
+    bits = np.where(rounded < 2.0**-6, rounded * 512, normal).astype(np.uint8)
+    return bits | (np.signbit(values).astype(np.uint8) << np.uint8(7))
+
+
 def random_matrix(shape: tuple[int, int], precision: str, rng: np.random.Generator) -> np.ndarray:
     """Uniform in [-1/2, 1/2), rounded to the precision; int8 uniform over all its 256 values."""
     matrix = aligned_empty(shape, STORAGE[precision])
@@ -42,7 +54,7 @@ def random_matrix(shape: tuple[int, int], precision: str, rng: np.random.Generat
             part[:] = rng.random(part.size) - 0.5
         else:
             values = rng.random(part.size, dtype=np.float32) - np.float32(0.5)
-            part[:] = bfloat16_bits(values) if precision == "bf16" else values
+            part[:] = {"bf16": bfloat16_bits, "fp8": e4m3_bits}.get(precision, np.asarray)(values)
     return matrix
 
 

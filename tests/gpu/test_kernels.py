@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from flopbench.gpu_selftest import reference
 from flopbench.gpu_selftest.stand_in.compiled import compile_source
+from flopbench.verify.operands import widen
 
 STORED = {
     "float64": "float64",
     "float32": "float32",
     "float16": "uint16",
     "bfloat16": "uint16",
+    "e4m3": "uint8",
     "int8": "int8",
     "int32": "int32",
 }
@@ -47,6 +49,12 @@ def test_the_reference_halves_are_normal_or_zero_and_never_larger_than_the_float
     assert np.all(np.abs(half) <= np.abs(single))
     np.testing.assert_allclose(half[[0, 1, 2, 3, 4, 8]], single[[0, 1, 2, 3, 4, 8]], rtol=2.0**-10)
     np.testing.assert_array_equal(half[[5, 6, 7]], 0)
+
+
+def test_the_reference_fp8_numbers_are_those_next_to_the_float_towards_zero():
+    single = np.float32([0.5, -0.5, 0.46875, 0.4999, -0.3, 2.0**-6, 0.0155, 2.0**-9, -(2.0**-10), 0.0])
+    expected = [0.5, -0.5, 0.46875, 0.46875, -0.28125, 2.0**-6, 7 * 2.0**-9, 2.0**-9, 0.0, 0.0]
+    np.testing.assert_array_equal(widen(reference.truncated_e4m3(single)), expected)
 
 
 def test_operands_of_one_seed_do_not_repeat_those_of_another():

@@ -1,7 +1,7 @@
 """Our raw calls against CuPy: names, order of arguments and enumerators, recorded from CuPy 14.2 and held against what is installed.
 
 The CUDA 12 and CUDA 13 wheels of 14.2 have the same signatures. cuBLAS and cuSOLVER cannot be imported where only CuPy is installed; there
-the recorded signatures stand alone.
+the recorded signatures stand alone. The calls of cublasLt are held against nvmath-python in the same way, recorded from version 1.0.
 """
 
 import inspect
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import flopbench_kernels
 import pytest
-from flopbench_kernels.cuda import constants
+from flopbench_kernels.cuda import constants, lt
 
 from flopbench.gpu_selftest.stand_in.libraries import StandIn
 
+NVMATH = json.loads(Path(__file__).with_name("nvmath_1_0.json").read_text())
 RECORDED = json.loads(Path(__file__).with_name("cupy_14_2.json").read_text())
 CUBLAS, CUSOLVER, RUNTIME = (
     "cupy_backends.cuda.libs.cublas",
@@ -98,3 +99,38 @@ def test_cupy_offers_what_the_libraries_take_from_it(cupy):
     ):
         for name in names:
             assert hasattr(owner, name), f"{owner.__name__}.{name}"
+
+
+def test_every_call_of_cublaslt_is_recorded_and_the_stand_in_takes_its_arguments_in_its_order():
+    source = Path(inspect.getsourcefile(lt)).read_text()
+    called = set(re.findall(r"_lt\.([a-z]\w+)\b", source)) | set(
+        re.findall(r'"((?:matmul|matrix)\w*_destroy|destroy)"', source)
+    )
+    assert called == set(NVMATH["functions"])
+    for name in called:
+        signature = list(inspect.signature(getattr(StandIn().lt, name)).parameters)
+        assert signature == parameters(NVMATH["functions"][name]), name
+
+
+def test_our_enumerators_and_the_layout_of_an_algorithm_are_cublaslts():
+    assert {name: dict(values) for name, values in constants.NVMATH_NAMES.items()} == NVMATH["enumerations"]
+    assert lt.RESULT.itemsize == NVMATH["result_bytes"]
+
+
+def test_the_installed_nvmath_has_the_recorded_signatures_enumerators_and_sizes(cupy):
+    cublas_lt = installed("nvmath.bindings.cublasLt")
+    for name, signature in NVMATH["functions"].items():
+        assert getattr(cublas_lt, name).__doc__.splitlines()[0] == signature
+    for where, values in NVMATH["enumerations"].items():
+        module, enumeration = where.split(".")
+        found = getattr(import_module(f"nvmath.bindings.{module}"), enumeration)
+        assert {name: int(found[name]) for name in values} == values
+    theirs = cublas_lt.matmul_heuristic_result_dtype
+    assert [lt.RESULT.fields[name][1] for name in lt.RESULT.names] == [theirs.fields[name][1] for name in theirs.names]
+    for name, kind in NVMATH["attribute_types"].items():
+        if name == "MAX_WORKSPACE_BYTES":
+            told = cublas_lt.get_matmul_preference_attribute_dtype(cublas_lt.MatmulPreferenceAttribute[name])
+        else:
+            told = cublas_lt.get_matmul_desc_attribute_dtype(cublas_lt.MatmulDescAttribute[name])
+        assert told.__name__ == kind
+    assert issubclass(cublas_lt.cuBLASLtError, Exception)

@@ -78,6 +78,7 @@ def test_leaving_the_processors_out_is_part_of_the_convention():
         ("tf32", "best", 132 * 2048 * 1.83e9),
         ("bf16", "best", 132 * 4096 * 1.83e9),
         ("fp16", "tensor", 132 * 4096 * 1.83e9),
+        ("fp8", "best", 132 * 8192 * 1.83e9),
         ("int8", "best", 132 * 8192 * 1.83e9),
     ],
 )
@@ -85,6 +86,13 @@ def test_precision_and_unit_choose_the_rate(precision, unit, expected):
     peak = described_rpeak(precision, gpu="H100 SXM", unit=unit)
     assert peak.flops == pytest.approx(expected)
     assert peak.unit == ("OP/s" if precision == "int8" else "FLOP/s")
+
+
+def test_fp8_counts_fp32_sums_which_run_at_half_rate_on_geforce():
+    assert described_rpeak("fp8", gpu="RTX 4090").flops == pytest.approx(128 * 1024 * 2.52e9)
+    assert described_rpeak("fp8", gpu="NVIDIA L40S").flops == pytest.approx(142 * 2048 * 2.52e9)
+    with pytest.raises(BadInput, match="no dense fp8 rate"):
+        described_rpeak("fp8", gpu="A100 SXM")
 
 
 def test_fp16_counts_fp32_sums_where_the_hardware_has_them_and_says_so_where_not():
@@ -143,7 +151,7 @@ def test_the_letter_of_a_cloud_model_is_no_count_of_cores():
         (dict(gpu="H100 SXM", flop_per_cycle=16), "no processor is named: add --cpu"),
         (dict(gpu="V100 SXM2", precision="tf32"), "no dense tf32 rate .*; it has fp64, fp32, fp16$"),
         (dict(gpu="V100 SXM2", precision="fp64", unit="tensor"), "no dense fp64 rate on tensor units"),
-        (dict(gpu="V100 SXM2", precision="fp128"), "unknown precision 'fp128'.*bf16, fp16, int8"),
+        (dict(gpu="V100 SXM2", precision="fp128"), "unknown precision 'fp128'.*bf16, fp16, fp8, int8"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(options, message):

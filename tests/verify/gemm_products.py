@@ -6,7 +6,7 @@ import numpy as np
 
 from flopbench.kernel_api import GemmOutcome, GemmProblem
 
-PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16", "int8")
+PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8")
 
 
 def to_bf16(values: np.ndarray) -> np.ndarray:
@@ -23,11 +23,22 @@ def to_tf32(values: np.ndarray) -> np.ndarray:
     return (values.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
+def to_e4m3(values: np.ndarray) -> np.ndarray:
+    """uint8 bit patterns of `values` (of size 1 at most), cut off: an FP16 number whose exponent is 8 less has them in its upper half."""
+    half = (values / 256).astype(np.float16).view(np.uint16)
+    return (half >> 8 & 0x80 | half >> 7 & 0x7F).astype(np.uint8)
+
+
+def from_e4m3(bits: np.ndarray) -> np.ndarray:
+    wide = bits.astype(np.uint16)
+    return ((wide & 0x80) << 8 | (wide & 0x7F) << 7).view(np.float16).astype(np.float32) * 256
+
+
 def operands(precision: str, m: int, n: int, k: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     if precision == "int8":
         return tuple(random.integers(-128, 128, shape, dtype=np.int8) for shape in ((m, k), (k, n)))
     values = [random.uniform(-1, 1, shape) for shape in ((m, k), (k, n))]
-    convert = {"bf16": to_bf16, "fp16": lambda v: v.astype(np.float16), "fp64": lambda v: v}
+    convert = {"bf16": to_bf16, "fp8": to_e4m3, "fp16": lambda v: v.astype(np.float16), "fp64": lambda v: v}
     return tuple(convert.get(precision, lambda v: v.astype(np.float32))(v) for v in values)
 
 
@@ -37,6 +48,8 @@ def multiply(precision: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return a.astype(np.int32) @ b.astype(np.int32)
     if precision == "bf16":
         return from_bf16(a) @ from_bf16(b)
+    if precision == "fp8":
+        return from_e4m3(a) @ from_e4m3(b)
     if precision == "tf32":
         return to_tf32(a) @ to_tf32(b)
     if precision == "fp16":

@@ -17,7 +17,7 @@ from flopbench.verify import freivalds
 from flopbench.verify.gemm import NO_OVERFLOW_K, check, examine
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gemm_products import PRECISIONS, from_bf16, multiply, operands, product, to_bf16, to_tf32
+from gemm_products import PRECISIONS, from_bf16, from_e4m3, multiply, operands, product, to_bf16, to_e4m3, to_tf32
 
 FLOATS = tuple(p for p in PRECISIONS if p != "int8")
 
@@ -30,7 +30,7 @@ def test_a_correct_product_passes_and_shows_its_ingredients(precision):
     assert verdict.ingredients["samples"] == 128
     if precision != "int8":
         assert 0 < verdict.value < 0.5
-        share = 0.15 if precision == "tf32" else 0.02  # rounded operands: the bound is 11 bits wide
+        share = {"tf32": 0.15, "fp8": 0.3}.get(precision, 0.02)  # rounded operands, sums of 13 bits: the bound is wider
         assert verdict.ingredients["always_visible_error"] < share * verdict.ingredients["typical_element"]
 
 
@@ -330,10 +330,13 @@ def test_a_later_repeat_may_differ_by_rounding_and_by_nothing_else(precision):
     other_order = multiply(precision, outcome.a[:, ::-1], outcome.b[::-1])
     assert watch.differing_columns(replace(outcome, c=other_order)).size == 0
     wrong = outcome.c.copy()
-    wrong[7, 33] += 1
+    wrong[7, 33] += (
+        10 if precision == "fp8" else 1
+    )  # one group of all rows, whose bound is that wide for sums of 13 bits
     assert watch.differing_columns(replace(outcome, c=wrong)).tolist() == [33]
     wrong = outcome.c.copy()
-    wrong[[3, 4]] = wrong[[4, 3]]
+    rows = np.arange(96) if precision == "fp8" else np.array([3, 4])
+    wrong[rows] = wrong[rows[::-1]]
     assert watch.differing_columns(replace(outcome, c=wrong)).size > 60
     if precision != "int8":
         wrong = outcome.c.copy()
@@ -346,3 +349,64 @@ def test_a_failed_check_gives_nothing_to_hold_later_repeats_against():
     outcome.c[0, 0] += 1
     verdict, watch = examine(problem, outcome)
     assert (verdict.verdict, watch) == ("FAILED", None)
+
+
+def summed_as_on_hopper(a, b, step=2.0**-13, products=32):
+    """FP8 sums with 13 bits of fraction below the largest exponent of 32 products and the sum so far, all else cut off, never promoted."""
+    total = np.zeros((a.shape[0], b.shape[1]))
+    for first in range(0, a.shape[1], products):
+        terms = a[:, first : first + products, None].astype(np.float64) * b[None, first : first + products]
+        largest = np.maximum(np.abs(terms).max(axis=1), np.abs(total))
+        unit = np.ldexp(step, np.where(largest > 0, np.frexp(largest)[1] - 1, 0))
+        total = np.trunc(total / unit) * unit + (np.trunc(terms / unit[:, None]) * unit[:, None]).sum(axis=1)
+        unit = np.ldexp(step, np.where(total != 0, np.frexp(total)[1] - 1, 0))
+        total = np.trunc(total / unit) * unit
+    return total.astype(np.float32)
+
+
+@pytest.mark.parametrize("k", [32, 112, 1024, 4096])
+def test_fp8_sums_of_13_bits_pass_and_use_a_good_part_of_the_bound(k):
+    """The bound is made for them: it must not be a hundred times too wide either."""
+    a, b = operands("fp8", 24, 20, k, np.random.default_rng(k))
+    c = summed_as_on_hopper(from_e4m3(a), from_e4m3(b))
+    found = check(GemmProblem(24, 20, k, "fp8"), GemmOutcome(a, b, c, "float32", rounding="toward_zero"), seed=1)
+    assert found.verdict == "PASSED", found.reason
+    assert found.value > 0.005
+
+
+@pytest.mark.parametrize("k", [112, 1024, 4096])
+def test_fp8_sums_in_halves_of_those_bits_or_that_lack_a_block_fail(k):
+    a, b = operands("fp8", 96, 80, k, np.random.default_rng(k))
+    problem = GemmProblem(96, 80, k, "fp8")
+    wide = from_e4m3(a), from_e4m3(b)
+    coarse = summed_as_on_hopper(*wide, step=2.0**-6)
+    lacking = wide[0][:, : k - k // 8] @ wide[1][: k - k // 8]
+    for c in (coarse, lacking):
+        outcome = GemmOutcome(a, b, c, "float32", rounding="toward_zero")
+        assert check(problem, outcome, seed=1).verdict == "FAILED"
+
+
+def test_fp8_operands_read_as_the_other_format_or_cut_to_fewer_bits_fail():
+    problem, outcome = product("fp8", k=256)
+    as_e5m2 = [(v.astype(np.uint16) << 8).view(np.float16).astype(np.float32) for v in (outcome.a, outcome.b)]
+    fewer = [from_e4m3(v & np.uint8(0xFE)) for v in (outcome.a, outcome.b)]
+    for a, b in (as_e5m2, fewer):
+        with np.errstate(invalid="ignore"):
+            assert check(problem, replace(outcome, c=a @ b)).verdict == "FAILED"
+
+
+def test_every_fp8_number_is_widened_exactly():
+    from flopbench_kernels.gemm_operands import e4m3_bits
+
+    from flopbench.verify.operands import widen
+
+    patterns = np.arange(256, dtype=np.uint8)
+    numbers = (patterns & 0x7F) != 0x7F
+    values = widen(patterns)
+    np.testing.assert_array_equal(values[numbers], from_e4m3(patterns[numbers]))
+    assert np.isnan(values[~numbers]).all()
+    assert (values[numbers].max(), np.abs(values[1]), values[126]) == (448.0, 2.0**-9, 448.0)
+    np.testing.assert_array_equal(e4m3_bits(values[numbers].astype(np.float32)), patterns[numbers])
+    between = np.float32([0.0625 + 0.0078125 / 2, 0.0625 + 0.0078125 * 1.5, 2.0**-10, 3 * 2.0**-10, -0.3])
+    np.testing.assert_array_equal(widen(e4m3_bits(between)), [0.0625, 0.078125, 0.0, 2.0**-8, -0.3125])
+    assert to_e4m3(np.array([0.46875]))[0] == e4m3_bits(np.float32([0.46875]))[0]

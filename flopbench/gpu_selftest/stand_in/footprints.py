@@ -16,6 +16,7 @@ _FILLED = {
     "fill_float32": "float32",
     "fill_float16": "uint16",
     "fill_bfloat16": "uint16",
+    "fill_e4m3": "uint8",
     "fill_int8": "int8",
     "fill_int32": "int32",
 }
@@ -174,6 +175,7 @@ _KERNELS: dict[str, Callable[..., Footprint]] = {
     "weigh_float32": _weigh("float32"),
     "weigh_float16": _weigh("uint16"),
     "weigh_bfloat16": _weigh("uint16"),
+    "weigh_e4m3": _weigh("uint8"),
     "count_int8": _count("int8"),
     "count_int32": _count("int32"),
     "twofold_float64": _twofold,

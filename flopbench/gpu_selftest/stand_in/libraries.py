@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flopbench.gpu_selftest.stand_in.blas import Cublas, CublasError, Cusolver, CusolverError
+from flopbench.gpu_selftest.stand_in.blas_lt import CublasLt, CublasLtError
 from flopbench.gpu_selftest.stand_in.compiled import HostKernel, compile_source
 from flopbench.gpu_selftest.stand_in.footprints import footprint
 from flopbench.gpu_selftest.stand_in.memory import Arena, Owner, matrix
@@ -42,7 +43,7 @@ class PlainArray:
 class StandIn:
     """flopbench_kernels.cuda.libraries.Libraries without a GPU. With `cupy`, memory and arrays are CuPy's own, over host memory."""
 
-    errors = (CublasError, CusolverError, RuntimeError_, NcclError)
+    errors = (CublasError, CublasLtError, CusolverError, RuntimeError_, NcclError)
     out_of_memory = (MemoryError,)
 
     def __init__(
@@ -55,6 +56,7 @@ class StandIn:
         devices: int = 1,
         pci_bus_id: str = "0000:00:00.0",
         no_nccl: str | None = None,
+        lt: bool = True,
     ) -> None:
         from flopbench_kernels.cuda.libraries import DeviceFacts, source_text
 
@@ -69,6 +71,7 @@ class StandIn:
         )
         self._nccl = Nccl(self.schedule)
         self._no_nccl = no_nccl
+        self.lt = CublasLt(self.schedule, capability) if lt else None
         self.index = 0
         self.devices = devices
         self._facts = DeviceFacts("host memory", capability, 1, capacity, 0, pci_bus_id)
@@ -142,6 +145,11 @@ class StandIn:
 
     def nccl(self) -> Nccl:
         return self._nccl
+
+    def cublaslt(self) -> CublasLt:
+        if self.lt is None:
+            raise ImportError("No module named 'nvmath'")
+        return self.lt
 
     def versions(self) -> dict[str, str]:
         return {"cuda": "stand-in"}

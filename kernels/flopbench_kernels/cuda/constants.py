@@ -21,8 +21,8 @@ COMPUTE_64F = 70
 COMPUTE_32I = 72
 COMPUTE_32F_FAST_TF32 = 77
 
-# cudaDataType_t; CuPy does not export CUDA_R_32I
-R_32F, R_64F, R_16F, R_8I, R_32I, R_16BF = 0, 1, 2, 3, 10, 14
+# cudaDataType_t; CuPy does not export CUDA_R_32I and CUDA_R_8F_E4M3
+R_32F, R_64F, R_16F, R_8I, R_32I, R_16BF, R_8F_E4M3 = 0, 1, 2, 3, 10, 14, 28
 
 GEMM_DEFAULT = -1  # cublasGemmAlgo_t: the library's own heuristic
 
@@ -37,9 +37,39 @@ HOST_TO_DEVICE, DEVICE_TO_HOST, DEVICE_TO_DEVICE = 1, 2, 3
 
 NCCL_FLOAT64 = 8  # ncclDataType_t (nccl.h)
 
-#: NumPy name of the elements of each cudaDataType_t; bfloat16 is carried as uint16 bit patterns.
+#: NumPy name of the elements of each cudaDataType_t; bfloat16 is carried as uint16 bit patterns, FP8 as uint8.
 DATA_TYPE_NUMPY = MappingProxyType(
-    {R_32F: "float32", R_64F: "float64", R_16F: "float16", R_8I: "int8", R_32I: "int32", R_16BF: "uint16"}
+    {
+        R_32F: "float32",
+        R_64F: "float64",
+        R_16F: "float16",
+        R_8I: "int8",
+        R_32I: "int32",
+        R_16BF: "uint16",
+        R_8F_E4M3: "uint8",
+    }
+)
+
+# cublasLt.h of CUDA 12.9 and 13: cublasLtMatmulDescAttributes_t, cublasLtMatmulPreferenceAttributes_t
+LT_DESC_TRANSA, LT_DESC_TRANSB = 3, 4
+LT_DESC_A_SCALE_POINTER, LT_DESC_B_SCALE_POINTER = 17, 18
+LT_DESC_FAST_ACCUM = 25
+LT_PREF_MAX_WORKSPACE_BYTES = 1
+
+#: Under which name nvmath.bindings shows each number, by enumeration: what the test of signatures looks up.
+NVMATH_NAMES = MappingProxyType(
+    {
+        "cublasLt.MatmulDescAttribute": {
+            "TRANSA": LT_DESC_TRANSA,
+            "TRANSB": LT_DESC_TRANSB,
+            "A_SCALE_POINTER": LT_DESC_A_SCALE_POINTER,
+            "B_SCALE_POINTER": LT_DESC_B_SCALE_POINTER,
+            "FAST_ACCUM": LT_DESC_FAST_ACCUM,
+        },
+        "cublasLt.MatmulPreferenceAttribute": {"MAX_WORKSPACE_BYTES": LT_PREF_MAX_WORKSPACE_BYTES},
+        "cublas.ComputeType": {"COMPUTE_32F": COMPUTE_32F},
+        "cublas.Operation": {"N": OP_N, "T": OP_T},
+    }
 )
 
 #: Under which name CuPy shows each number, by module: what the test of signatures looks up.

@@ -21,6 +21,7 @@ _NAMES = {
     const.R_32F: "float32",
     const.R_16F: "float16",
     const.R_16BF: "bfloat16",
+    const.R_8F_E4M3: "e4m3",
     const.R_8I: "int8",
     const.R_32I: "int32",
 }

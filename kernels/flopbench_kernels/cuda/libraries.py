@@ -1,4 +1,4 @@
-"""The libraries behind a GPU, and the one place that imports CuPy.
+"""The libraries behind a GPU, and the one place that imports CuPy and nvmath-python.
 
 `Libraries` is the seam of the whole CUDA side: production code reaches cuBLAS, cuSOLVER, the runtime and CuPy's arrays only through it, so
 that a machine without a GPU can run the same code over host memory (flopbench.gpu_selftest.stand_in) and a test can count every call.
@@ -83,6 +83,9 @@ class Libraries(Protocol):
 
     def nccl(self) -> Any:
         """The module cupy.cuda.nccl. Only where `why_no_nccl` gives None."""
+
+    def cublaslt(self) -> Any:
+        """The module nvmath.bindings.cublasLt. Raises ImportError."""
 
     def versions(self) -> dict[str, str]: ...
 
@@ -189,6 +192,13 @@ class CupyLibraries:
         if nccl.NcclError not in self.errors:
             self.errors = (*self.errors, nccl.NcclError)
         return nccl
+
+    def cublaslt(self) -> Any:
+        from nvmath.bindings import cublasLt
+
+        if cublasLt.cuBLASLtError not in self.errors:
+            self.errors = (*self.errors, cublasLt.cuBLASLtError)
+        return cublasLt
 
     def versions(self) -> dict[str, str]:
         return {

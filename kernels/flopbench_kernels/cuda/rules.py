@@ -1,7 +1,8 @@
-"""What cuBLAS documents about a call to gemmEx or trsm, as code: every call of ours is held against it before it is made.
+"""What cuBLAS documents about a call to gemmEx, cublasLtMatmul or trsm, as code: every call of ours is held against it before it is made.
 
 Sources: cuBLAS documentation 12.9, cublasGemmEx (table of types; pointers, leading dimensions and sizes for CUDA_R_8I; compute capability);
-cublas<t>trsm; CUDA C++ Programming Guide, "Data alignment". The INT8 sizes are those of the tensor-core path ("TN").
+cublas<t>trsm; cublasLtMatmul (what FP8 kernels require); CUDA C++ Programming Guide, "Data alignment". The INT8 sizes are those of the
+tensor-core path ("TN"); those of FP8 are the multiples of 16 bytes of "Tensor Core Usage", taken for every size.
 """
 
 from __future__ import annotations
@@ -28,10 +29,15 @@ GEMM_TYPES: dict[tuple[int, int, int], tuple[str, tuple[int, int]]] = {
     (c.COMPUTE_32I, c.R_8I, c.R_32I): ("int32", (7, 2)),
 }
 
+#: The same for cublasLtMatmul, where it is called.
+LT_TYPES: dict[tuple[int, int, int], tuple[str, tuple[int, int]]] = {
+    (c.COMPUTE_32F, c.R_8F_E4M3, c.R_32F): ("float32", (8, 9)),
+}
+
 
 @dataclass(frozen=True)
 class GemmCall:
-    """C = alpha op(A) op(B) + beta C as gemmEx takes it: addresses, leading dimensions in elements, enumerators, scalars as 0-d arrays."""
+    """C = alpha op(A) op(B) + beta C as cuBLAS takes it: addresses, leading dimensions in elements, enumerators, scalars as 0-d arrays."""
 
     trans_a: int
     trans_b: int
@@ -50,11 +56,12 @@ class GemmCall:
     c_type: int
     ldc: int
     compute: int
+    function: str = "cublasGemmEx"
 
     def __str__(self) -> str:
         op = {c.OP_N: "N", c.OP_T: "T"}
         return (
-            f"cublasGemmEx {op.get(self.trans_a, '?')}{op.get(self.trans_b, '?')} m={self.m} n={self.n} k={self.k} "
+            f"{self.function} {op.get(self.trans_a, '?')}{op.get(self.trans_b, '?')} m={self.m} n={self.n} k={self.k} "
             f"lda={self.lda} ldb={self.ldb} ldc={self.ldc} types {self.a_type}/{self.c_type} compute {self.compute}"
         )
 
@@ -68,9 +75,21 @@ class GemmCall:
 
 def broken_gemm_rule(call: GemmCall, capability: tuple[int, int]) -> str | None:
     """The first rule of cublasGemmEx that `call` breaks on a GPU of this compute capability, or None."""
-    kinds = GEMM_TYPES.get((call.compute, call.a_type, call.c_type))
+    return _broken_rule(call, capability, GEMM_TYPES) or (_broken_int8(call) if call.a_type == c.R_8I else None)
+
+
+def broken_lt_rule(call: GemmCall, capability: tuple[int, int]) -> str | None:
+    """The first rule of cublasLtMatmul for FP8 that `call` breaks on a GPU of this compute capability, or None."""
+    return _broken_rule(call, capability, LT_TYPES) or _broken_fp8(call)
+
+
+def _broken_rule(
+    call: GemmCall, capability: tuple[int, int], types: dict[tuple[int, int, int], tuple[str, tuple[int, int]]]
+) -> str | None:
+    """What holds for every product."""
+    kinds = types.get((call.compute, call.a_type, call.c_type))
     if call.a_type != call.b_type or kinds is None:
-        return f"no gemmEx takes types {call.a_type} x {call.b_type} -> {call.c_type} with compute type {call.compute}"
+        return f"no {call.function} takes types {call.a_type} x {call.b_type} -> {call.c_type} with compute type {call.compute}"
     scalar, least = kinds
     if capability < least:
         return f"needs compute capability {least[0]}.{least[1]}, the GPU has {capability[0]}.{capability[1]}"
@@ -88,7 +107,6 @@ def broken_gemm_rule(call: GemmCall, capability: tuple[int, int]) -> str | None:
         _broken_sizes(m=call.m, n=call.n, k=call.k)
         or _broken_leading(rows, lda=call.lda, ldb=call.ldb, ldc=call.ldc)
         or _broken_addresses(call)
-        or (_broken_int8(call) if call.a_type == c.R_8I else None)
     )
 
 
@@ -142,4 +160,23 @@ def _broken_int8(call: GemmCall) -> str | None:
             return f"INT8 on tensor cores takes addresses in multiples of 16 bytes, got {address:#x} for {name}"
     if call.k * 127 * 127 > INT_MAX:
         return f"sums of {call.k} products of 8-bit integers may not fit into 32 bits; k must be at most {INT_MAX // 127**2}"
+    return None
+
+
+def _broken_fp8(call: GemmCall) -> str | None:
+    if (call.trans_a, call.trans_b) != (c.OP_T, c.OP_N):
+        return "FP8 on tensor cores takes A transposed and B not (TN)"
+    for name, value in (
+        ("m", call.m),
+        ("n", call.n),
+        ("k", call.k),
+        ("lda", call.lda),
+        ("ldb", call.ldb),
+        ("ldc", call.ldc),
+    ):
+        if value % 16:
+            return f"FP8 on tensor cores takes {name} in multiples of 16, got {value}"
+    for name, address in (("A", call.a), ("B", call.b), ("C", call.c)):
+        if address % 16:
+            return f"FP8 on tensor cores takes addresses in multiples of 16 bytes, got {address:#x} for {name}"
     return None

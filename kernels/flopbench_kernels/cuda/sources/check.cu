@@ -28,6 +28,20 @@ __device__ __forceinline__ double wide_float16(unsigned short h) {  // exactly; 
     return (double)f.value;
 }
 
+__device__ __forceinline__ double wide_e4m3(unsigned char e) {  // exactly; subnormal numbers and NaN included
+    const unsigned sign = (unsigned)(e & 0x80U) << 24, exponent = e >> 3 & 0xFU, rest = e & 7U;
+    FloatBits f;
+    if ((e & 0x7FU) == 0x7FU) {
+        f.bits = sign | 0x7FC00000U;
+    } else if (exponent == 0U) {
+        f.value = (float)(int)rest * 0.001953125f;  // 2^-9
+        f.bits |= sign;
+    } else {
+        f.bits = sign | (exponent + 120U) << 23 | rest << 20;
+    }
+    return (double)f.value;
+}
+
 #define FOR_EACH_LANE                                                                                                \
     const bool down = step_i <= step_j;                                                                              \
     for (i64 t = (i64)blockIdx.x * blockDim.x + threadIdx.x; t < LANES * cols; t += (i64)gridDim.x * blockDim.x)
@@ -54,6 +68,7 @@ WEIGH(weigh_float64, double, (double))
 WEIGH(weigh_float32, float, (double))
 WEIGH(weigh_float16, unsigned short, wide_float16)
 WEIGH(weigh_bfloat16, unsigned short, wide_bfloat16)
+WEIGH(weigh_e4m3, unsigned char, wide_e4m3)
 
 // The same for one group of integers, modulo 2^64: exact.
 #define COUNT(NAME, TYPE)                                                                                            \

@@ -49,3 +49,13 @@ __device__ __forceinline__ unsigned short bfloat_bits(float value) {
     return (unsigned short)(f.bits >> 16);
 }
 FILL(fill_bfloat16, unsigned short, bfloat_bits(uniform_float(z)))
+
+__device__ __forceinline__ unsigned char e4m3_bits(float value) {  // truncated; for sizes below 448
+    FloatBits f;
+    f.value = value;
+    const unsigned sign = f.bits >> 24 & 0x80U, exponent = f.bits >> 23 & 0xFFU;
+    if (exponent >= 121U) return (unsigned char)(sign | (exponent - 120U) << 3 | (f.bits >> 20 & 7U));
+    f.bits &= 0x7FFFFFFFU;
+    return (unsigned char)(sign | (unsigned)(int)(f.value * 512.0f));  // subnormal, in steps of 2^-9
+}
+FILL(fill_e4m3, unsigned char, e4m3_bits(uniform_float(z)))
