@@ -29,6 +29,7 @@ def kernel(
         reason = _why_not(chosen, machine, ranks)
         if reason:
             raise NotPossible(f"{name} is not possible here: {reason}")
+        chosen.require_options()
         return chosen, "as asked"
     candidates = _candidates(routine, settings, device)
     if backend is not None:
@@ -41,6 +42,7 @@ def kernel(
         reason = _why_not(candidate, machine, ranks)
         if reason is None:
             passed_over = f"; not {grouped(reasons)}" if reasons else ""
+            candidate.require_options()
             return candidate, f"the first that can run here{passed_over}"
         reasons.append((candidate.name, reason))
     raise NotPossible(f"no {routine} kernel can run on {device} here: {grouped(reasons) or 'none is installed'}")

@@ -15,7 +15,7 @@ from flopbench.gpu import nvml
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
 from flopbench.machine.source import Source
-from flopbench.measure import Measurement, Region
+from flopbench.measure import Measurement
 from flopbench.progress import Progress
 from flopbench.results import GpuMeters, Verification
 from flopbench.verify.gemm import examine
@@ -77,7 +77,7 @@ def measure_gemm(
     expected_s: float | None = None,
     now: timing.Clock = timing.clock,
     settle: Callable[[], None] = timing.settle,
-    region: Region = nullcontext,
+    region: timing.Region | None = None,
     open_card: Callable[[str], nvml.NvmlGpu | None] = nvml.NvmlGpu.by_pci_bus_id,
 ) -> int:
     """Run `kernels`, set up already, in turn, and put each finished and checked repeat into `seen`; stops at the first FAILED.
@@ -111,8 +111,8 @@ def measure_gemm(
             kernel = kernels[turn]
             kernel.reset()
             began = timing.utc_now()
-            with each.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler), region():
-                seconds = timing.timed(kernel.run, comm, now)
+            with each.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler):
+                seconds = timing.timed(kernel.run, comm, now, region)
             ended = timing.utc_now()
             in_full = turn not in watches
             with each.step("check", None), nullcontext() if in_full else pools.limit(limits=1, user_api="blas"):

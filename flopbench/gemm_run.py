@@ -187,7 +187,7 @@ class GemmRun:
                     expected,
                     self.now,
                     self.settle,
-                    self.meters.region if self.meters else nullcontext,
+                    self.meters.region if self.meters else None,
                 )
             )
 

@@ -127,7 +127,7 @@ class HplRun:
                     self.now,
                     self.phases,
                     flop_count,
-                    self.meters.region if self.meters else nullcontext,
+                    self.meters.region if self.meters else None,
                 ),
             )
         self.interrupted = seen.interrupted

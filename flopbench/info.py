@@ -1,4 +1,4 @@
-"""What is this machine, and what could it reach? Machine, hardware table, Rpeak, ceiling, environment and kernels in one document."""
+"""What is this machine, and what could it reach? Machine, hardware table, Rpeak, ceiling, environment, meters and kernels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable
 import msgspec
 
 from flopbench import ceiling, kernel_list
+from flopbench.energy.measure import meters_of
 from flopbench.kernel_list import KernelRow
 from flopbench.machine import blas, environment
 from flopbench.machine.detect import detect
 from flopbench.machine.model import Machine
+from flopbench.machine.source import Source
 from flopbench.precision import PRECISIONS
 from flopbench.results import Ceiling, Environment, Rpeak
 from flopbench.specs import match
@@ -45,6 +47,22 @@ class Rates(_Strict):
     ceiling_reason: str | None
 
 
+class MeterOf(_Strict):
+    """One meter that `--energy` would read: what it covers (package, dram, gpu, node), and whether it counts energy or shows power."""
+
+    name: str
+    cover: str
+    quantity: str
+
+
+class Meters(_Strict):
+    """What one kind of meter offers; `why_not` where it offers none."""
+
+    kind: str
+    meters: list[MeterOf]
+    why_not: str | None
+
+
 class Info(_Strict):
     """The answer of `flopbench info`."""
 
@@ -52,6 +70,7 @@ class Info(_Strict):
     specs: list[SpecOf]
     rates: list[Rates]
     environment: Environment
+    meters: list[Meters]
     kernels: list[KernelRow]
 
 
@@ -59,10 +78,12 @@ def gather(
     measure: bool = False,
     machine: Machine | None = None,
     ceilings: Callable[[list[str], int, Machine], dict[str, Ceiling | str]] | None = None,
+    source: Source | None = None,
 ) -> Info:
     """Find out everything about `machine`, this one unless given. With `measure`, take a second or two for the ceilings.
 
     ceilings: measures them; ceiling.measure_all unless given
+    source: where the meters of `machine` are looked for, this host unless given
     """
     machine = machine or detect()
     blas.load_usual()
@@ -76,8 +97,21 @@ def gather(
         specs=_specs(machine),
         rates=[_rates(machine, name, device, measured[name]) for device in devices for name in names],
         environment=environment.collect(machine),
+        meters=_meters(machine, source or Source.here()),
         kernels=kernel_list.rows(machine),
     )
+
+
+def _meters(machine: Machine, source: Source) -> list[Meters]:
+    found = meters_of(machine, "cuda", source, ask_redfish=False)  # as for a run on GPUs, whose meters are named too
+    return [
+        Meters(
+            kind=one.kind,
+            meters=[MeterOf(name=meter.name, cover=meter.cover, quantity=meter.quantity) for meter in one.meters],
+            why_not=one.why_not,
+        )
+        for one in found
+    ]
 
 
 def _specs(machine: Machine) -> list[SpecOf]:

@@ -24,6 +24,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from flopbench.errors import BadInput
+
 
 class MatrixSource(Protocol):
     """A matrix that can be written block by block, at any time, always the same: so that a check needs no stored copy."""
@@ -176,10 +178,24 @@ class Kernel(ABC):
     summary: ClassVar[str]  # one line for `flopbench kernels`
     accumulator: ClassVar[str] = ""  # where it differs from the precision's usual one
     distributed: ClassVar[bool] = False  # runs on more than one rank
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # --option NAME=VALUE: allowed values, the default first
     user_order: ClassVar[int] = 50  # the lowest that can run is the default of its routine
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+
+    def option(self, name: str) -> str:
+        """What the user chose for one of `options`, or its default."""
+        return self.settings.extra.get(name, self.options[name][0])
+
+    def require_options(self) -> None:
+        """Raises BadInput if the user gave an option, or a value, that this kernel does not have."""
+        for name, value in self.settings.extra.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise BadInput(f"--option {name}={value}: {self.name} has no option {name}; allowed: {known}")
+            if value not in self.options[name]:
+                raise BadInput(f"--option {name}={value}; allowed: {', '.join(self.options[name])}")
 
     @abstractmethod
     def why_not(self, machine: Any) -> str | None:

@@ -22,6 +22,7 @@ class KernelRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     device: str = ""
     distributed: bool = False
     summary: str = ""
+    options: dict[str, list[str]] = {}  # --option NAME=VALUE: allowed values, the default first
     why_not: str | None = None
 
 
@@ -47,6 +48,7 @@ def rows(machine: Machine, entries: Mapping[str, registry.KernelEntry] | None = 
             device=cls.device,
             distributed=cls.distributed,
             summary=cls.summary,
+            options={name: list(values) for name, values in cls.options.items()},
             why_not=why_not,
         )
         found.append(((0 if cls.routine == "lu" else 1, cls.device, cls.precision, cls.user_order, name), row))

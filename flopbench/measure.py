@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,6 @@ from flopbench.results import GpuMeters, Verification
 
 #: Judges an outcome: the verdict with its ingredients. The second argument is told the fraction of the check done.
 Check = Callable[[Any, Callable[[float], None]], Verification]
-#: Surrounds exactly what is timed: for meters of energy.
-Region = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
@@ -59,7 +56,7 @@ def measure(
     now: timing.Clock = timing.clock,
     phases: PhaseClock | None = None,
     operations: float | None = None,
-    region: Region = nullcontext,
+    region: timing.Region | None = None,
 ) -> None:
     """Run `kernel` on `problem`, check every repeat, and put each finished one into `seen`; stops at the first FAILED.
 
@@ -78,8 +75,7 @@ def measure(
             with progress.step(label, expected_s, operations) as told:
                 if phases is not None:
                     phases.begin(told)
-                with region():
-                    seconds = timing.timed(kernel.run, comm, now)
+                seconds = timing.timed(kernel.run, comm, now, region)
             if phases is not None:
                 seen.phases.append(phases.end())
             ended = timing.utc_now()

@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,25 @@ Clock = Callable[[], float]
 
 clock: Clock = time.perf_counter
 
+#: Surrounds exactly what is timed: for meters of energy.
+Region = Callable[[], AbstractContextManager[None]]
 
-def timed(run: Callable[[], None], comm: Comm, now: Clock = clock) -> float:
-    """Seconds that `run` takes: barrier, start, run, stop, then the largest over the ranks (HPL 2.3, HPL_pdtest.c)."""
+
+def timed(run: Callable[[], None], comm: Comm, now: Clock = clock, region: Region | None = None) -> float:
+    """Seconds that `run` takes: barrier, start, run, stop, then the largest over the ranks (HPL 2.3, HPL_pdtest.c).
+
+    A `region` begins behind the barrier, so that meters see nothing of the wait for a late rank, and ends when the last rank has stopped:
+    it lasts as long as the seconds. Ranks that open it slowly, since they read meters, are waited for before the start. Collective.
+    """
     comm.barrier()
+    if region is None:
+        return _seconds(run, comm, now)
+    with region():
+        comm.barrier()
+        return _seconds(run, comm, now)
+
+
+def _seconds(run: Callable[[], None], comm: Comm, now: Clock) -> float:
     start = now()
     run()
     stop = now()

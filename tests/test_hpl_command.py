@@ -120,6 +120,9 @@ BAD_OPTIONS = {
     "--backend nunpy": "unknown backend",
     "--device tpu": "--device",
     "--config /does/not/exist.toml": "cannot read configuration /does/not/exist.toml",
+    "--option colour": "--option is 'colour'; allowed: NAME=VALUE",
+    "--option =blue": "--option is '=blue'; allowed: NAME=VALUE",
+    "--option colour=blue --n 10": "lu_fp64_numpy has no option colour; allowed: none",
     "--nonsense": "--nonsense",
 }
 

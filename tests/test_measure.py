@@ -1,5 +1,7 @@
 """The run loop: the clock sees the work and nothing else, every repeat is checked, Ctrl-C keeps what is finished."""
 
+from contextlib import contextmanager
+
 import numpy  # noqa: F401  brings a BLAS
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -118,6 +120,50 @@ def test_time_is_the_longest_over_the_ranks():
     clock, comm = Clock(), TwoRanks()
     assert timed(FakeKernel(clock, run_s=2.0).run, comm, clock) == 5.0
     assert comm.barriers == 1
+
+
+def test_a_region_begins_behind_the_barrier_and_lasts_as_long_as_the_seconds():
+    clock, told = Clock(), []
+
+    class LateRank(SelfComm):
+        """Another rank comes to the barrier 100 s late, opens its region in no time, and runs 3 s longer."""
+
+        late_s = 100.0
+
+        def barrier(self):
+            clock.now += self.late_s
+            self.late_s = 0.0
+
+        def max(self, value):
+            clock.now += 3.0
+            return value + 3.0
+
+    @contextmanager
+    def region():
+        told.append(clock())
+        yield
+        told.append(clock())
+
+    seconds = timed(FakeKernel(clock, run_s=2.0).run, LateRank(), clock, region)
+    begin, end = told
+    assert (begin, end - begin, seconds) == (200.0, 5.0, 5.0)
+
+
+def test_other_ranks_start_their_clocks_when_the_one_that_reads_meters_is_ready():
+    events = []
+
+    class Noted(SelfComm):
+        def barrier(self):
+            events.append("barrier")
+
+    @contextmanager
+    def region():
+        events.append("meters read")
+        yield
+        events.append("meters read")
+
+    timed(lambda: events.append("run"), Noted(), Clock(), region)
+    assert events == ["barrier", "meters read", "barrier", "run", "meters read"]
 
 
 def test_the_spread_is_relative_to_the_median():

@@ -14,7 +14,9 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("gemm")
-@click.option("--precision", type=NAMES, default=None, help="fp64, fp32, bf16, fp16, fp8, int8; several with commas. [all]")
+@click.option(
+    "--precision", type=NAMES, default=None, help="fp64, fp32, bf16, fp16, fp8, int8; several with commas. [all]"
+)
 @click.option(
     "--n",
     type=SIZES,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flopbench.cli.options import GRIDS, SIZES
+from flopbench.cli.options import GRIDS, PAIRS, SIZES
 
 _OF_A_RANK = ("threads", "blas", "output")  # options that may differ between ranks
 
@@ -43,6 +43,13 @@ def _apply_config(ctx: click.Context, param: click.Parameter, value: Path | None
     "--threads", type=click.IntRange(1, 65536), default=None, help="Threads per rank. [the cores that may be used]"
 )
 @click.option("--blas", default=None, help="A BLAS library by path or name, for kernels that take one.")
+@click.option(
+    "--option",
+    "extra",
+    type=PAIRS,
+    multiple=True,
+    help="An option of the kernel's own, see `flopbench kernels`; repeatable.",
+)
 @click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_apply_config,
               help="Options from a TOML file; the command line wins.")  # fmt: skip
 @click.option(
@@ -84,7 +91,7 @@ def command(
     if write_dat is not None:
         return hpl_modes.write_dat(comm, write_dat, options)
     choice = {name: options.pop(name) for name in ("kernel", "backend", "device")}
-    settings = Settings(threads=options.pop("threads"), blas=options.pop("blas"))
+    settings = Settings(threads=options.pop("threads"), blas=options.pop("blas"), extra=dict(options.pop("extra")))
     if screen:
         return hpl_modes.screen(comm, choice, settings, options)
     with ExitStack() as stack:

@@ -7,9 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from flopbench.units import percent, rate
 
@@ -29,6 +26,10 @@ def document(value: Any) -> None:
 
 
 def _table(title: str, columns: list[tuple[str, str]], rows: list[list[str]]) -> None:
+    from rich.console import Console  # here, so that --json starts without it
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for heading, justify in columns:
         words = justify == "left"
@@ -68,6 +69,7 @@ def machine_json(row: MachineRow) -> dict[str, Any]:
         "of_rpeak": row.of_rpeak,
         "flops_per_watt": row.flops_per_watt,
         "power_w": best.power_w if best else row.facts["site_power_w"],
+        "power_cover": best.power_cover if best else None,
         "standing": best.standing if best else None,
         "measured_on": best.measured_on if best else None,
         "run_id": best.run_id if best else None,
@@ -78,7 +80,9 @@ def machine_json(row: MachineRow) -> dict[str, Any]:
 def ranking(found: Ranking, order: str, as_json: bool) -> None:
     rows = found.rows
     if as_json:
-        counts = {"ranked": found.ranked, "in_inventory": found.machines}
+        counts: dict[str, Any] = {"ranked": found.ranked, "in_inventory": found.machines}
+        if order == "gflops-per-watt":
+            counts["not_ranked_below_the_wall"] = [machine_json(r) for r in found.apart]
         return document({"machines": [machine_json(r) for r in rows], **counts})
     columns = [("#", "right"), ("machine", "left"), ("Rmax", "right"), ("Rpeak", "right"), ("of peak", "right")]
     columns += [("GF/W", "right"), ("standing", "right")]
@@ -89,12 +93,19 @@ def ranking(found: Ranking, order: str, as_json: bool) -> None:
             rate(row.rmax) if row.rmax else "-",
             rate(row.rpeak) if row.rpeak else "-",
             percent(row.of_rpeak) if row.of_rpeak else "-",
-            f"{row.flops_per_watt / 1e9:.3f}" if row.flops_per_watt else "-",
+            (f"{row.flops_per_watt / 1e9:.3f}" + ("*" if row.cover else "")) if row.flops_per_watt else "-",
             row.best.standing if row.best else "-",
         ]
         for place, row in enumerate(rows, start=1)
     ]
     _table(f"Machines by {order}", columns, cells)
+    for row in [r for r in rows if r.cover and r.flops_per_watt]:
+        click.echo(f"* {row.name[:60]}: power of {row.cover}, not at the wall")
+    for row in found.apart:
+        per_watt = f"{(row.flops_per_watt or 0) / 1e9:.3f} GFLOPS/W"
+        click.echo(
+            f"not ranked: {row.name[:60]} ({row.organisation[:40]}), {per_watt} by the power of {row.cover}, not at the wall"
+        )
     click.echo(f"{len(rows)} of {found.ranked} with that figure, {found.machines} in the inventory")
 
 
@@ -190,6 +201,9 @@ def history(found: dict[str, Any], as_json: bool) -> None:
             mark = f" (corrected by {row['corrected_by']})" if row["corrected_by"] else ""
             kind = f"peak {row['id']}" if what == "peaks" else f"{row['standing']} Rmax {row['id']}"
             click.echo(f"{kind}: {value} {row['precision']}{mark}, {_origin(row)}")
+            if row.get("power_w"):
+                seen = row["power_cover"] or "what its source says"
+                click.echo(f"    power {row['power_w'] / 1e3:.4g} kW, of {seen}")
             if row.get("unverified"):
                 click.echo(f"    not verified: {row['unverified']}")
 

@@ -60,6 +60,21 @@ class Names(click.ParamType):
         return names
 
 
+class Pairs(click.ParamType):
+    """One NAME=VALUE; whoever knows the names says which are unknown."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([a-z0-9_]+)=(.+)", str(value), re.ASCII)
+        if not match:
+            raise BadInput(f"--option is {value!r}; allowed: NAME=VALUE, like panel=device")
+        return match[1], match[2]
+
+
 NAMES = Names()
+PAIRS = Pairs()
 SIZES = Sizes()
 GRIDS = Grids()

@@ -36,6 +36,7 @@ class SlowMeter(Meter):
     """A question that takes long and gives W, or None."""
 
     quantity = "power"
+    slow = True
     period_s = 2.0
 
     def __init__(self, name: str, ask: Callable[[], float | None]) -> None:
@@ -62,11 +63,14 @@ def find_ipmi(source: Source) -> Found:
     return Found(IPMI, (SlowMeter(IPMI, ask),))
 
 
-def find_redfish(source: Source, fetch: Fetch | None = None) -> Found:
-    """The BMC at $FLOPBENCH_REDFISH: all its chassis together, but none that lies inside another one."""
+def find_redfish(source: Source, fetch: Fetch | None = None, ask: bool = True) -> Found:
+    """The BMC at $FLOPBENCH_REDFISH: all its chassis together, but none that lies inside another one. Without `ask` none is called."""
     address = source.environ.get(ADDRESS)
     if not address:
         return Found(REDFISH, why_not=f"no address: set {ADDRESS}=https://USER:PASSWORD@BMC")
+    if not ask:
+        waits = "it may take seconds to answer, so only a run with --energy asks it"
+        return Found(REDFISH, why_not=f"{_without_password(address)} was not asked: {waits}")
     try:
         get = fetch or _http(address, source.environ.get(INSECURE) == "1")
         chassis = [member["@odata.id"] for member in get("/redfish/v1/Chassis")["Members"]]
@@ -78,13 +82,13 @@ def find_redfish(source: Source, fetch: Fetch | None = None) -> Found:
     if not places:
         return Found(REDFISH, why_not=f"no chassis of {_without_password(address)} tells its power")
 
-    def ask() -> float | None:
+    def power() -> float | None:
         try:
             return sum(_watts(get(path)) or 0.0 for path in places) or None
         except _NOT_REDFISH:
             return None
 
-    return Found(REDFISH, (SlowMeter(REDFISH, ask),))
+    return Found(REDFISH, (SlowMeter(REDFISH, power),))
 
 
 def _outer(get: Fetch, chassis: str) -> str | None:

@@ -131,6 +131,15 @@ def joined(
     return results.from_document(results.to_document(new))
 
 
+def joins(record: Record) -> int:
+    """How many times meters were joined to this run, one join after the other; each keeps what was there before."""
+    count, meters = 0, record.energy.meters if record.energy is not None else []
+    while any("joined_to" in meter for meter in meters):
+        count += 1
+        meters = next((meter["before"]["meters"] for meter in meters if "before" in meter), [])
+    return count
+
+
 def write(record: Record, folder: Path) -> Path:
     """Write the joined record beside the others, under a name that is free. Raises CannotWrite."""
     stem = results.file_name(record).removesuffix(".json")

@@ -23,7 +23,7 @@ IDLE_S = 5.0
 SHORTEST_S = 10.0
 
 
-def meters_of(machine: Machine, device: str, source: Source) -> list[Found]:
+def meters_of(machine: Machine, device: str, source: Source, ask_redfish: bool = True) -> list[Found]:
     """Every kind of meter on this node, with what it offers or why it offers nothing. perf is asked only where RAPL fails."""
     counters = rapl.find(source)
     perf = perf_power.find(source) if not counters.meters else Found(perf_power.KIND, why_not="RAPL is there already")
@@ -31,7 +31,7 @@ def meters_of(machine: Machine, device: str, source: Source) -> list[Found]:
         sensors.find_cray(source),
         sensors.find_hwmon(source),
         bmc.find_ipmi(source),
-        bmc.find_redfish(source),
+        bmc.find_redfish(source, ask=ask_redfish),
         counters,
         perf,
         nvidia.find(machine.gpus, device),

@@ -12,7 +12,9 @@ KIND = "NVML"
 
 
 class GpuMeter(Meter):
-    """One card, through a question that gives None when the card is gone."""
+    """One card, through a question that gives None when the card is gone. A driver that has to wake up takes its time."""
+
+    slow = True
 
     def __init__(self, name: str, ask: Callable[[], float | None]) -> None:
         super().__init__(name, "gpu")
@@ -31,7 +33,7 @@ class GpuEnergy(GpuMeter):
 
 class GpuPower(GpuMeter):
     quantity = "power"
-    period_s = 0.05  # the driver renews its readings every 20 to 100 ms
+    period_s = 0.1  # the driver renews its readings every 20 to 100 ms
 
 
 def find(gpus: list[Gpu], device: str, open_gpu: Callable[[str], NvmlGpu | None] = NvmlGpu.by_pci_bus_id) -> Found:

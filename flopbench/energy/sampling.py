@@ -1,11 +1,13 @@
-"""Reads meters during timed regions: a thread for each meter, and one reading at each end of a region.
+"""Reads meters during timed regions: from one thread, slow ones from threads of their own, and counters at both ends of a region too.
 
+A run keeps all cores busy, and a thread that wakes up to read takes one from it: there are few, and they wake up seldom.
 A counter's energy over a region is the difference of the readings at its ends; those in between only see wrap-arounds. Power is
 integrated by the trapezoidal rule over the readings inside the region, held constant out to its ends.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -14,10 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flopbench import timing
-from flopbench.energy.meter import Meter, MeterLost
+from flopbench.energy.meter import LARGEST_POWER_W, Meter, MeterLost
 
-#: A counter that seems to have wrapped after drawing more than this was set back instead. No package, board or node draws as much.
-LARGEST_POWER_W = 20e3
 #: Power readings inside a region below which its energy is not told.
 LEAST_READINGS = 3
 
@@ -60,6 +60,11 @@ class Track:
             self.times.append(at)
             self.values.append(value)
 
+    def close(self) -> None:
+        """Let the meter go, until the next `take`."""
+        with self._lock:
+            self.meter.close()
+
     def _unwrapped(self, raw: float, at: float) -> float:
         """J since the first reading. Raises MeterLost if the counter was set back."""
         last, self._last = self._last, raw
@@ -92,9 +97,12 @@ class Sampler:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to read, each meter in a thread of its own, since some take seconds to answer."""
+        """Begin to read: all quick meters in one thread, each slow one in its own."""
         self._end.clear()
-        self._threads = [threading.Thread(target=self._work, args=(track,), daemon=True) for track in self._tracks]
+        groups = [[track] for track in self._tracks if track.meter.slow]
+        if quick := [track for track in self._tracks if not track.meter.slow]:
+            groups.append(quick)
+        self._threads = [threading.Thread(target=self._work, args=(group,), daemon=True) for group in groups]
         for thread in self._threads:
             thread.start()
 
@@ -103,6 +111,8 @@ class Sampler:
         for thread in self._threads:
             thread.join()
         self._threads = []
+        for track in self._tracks:
+            track.close()
 
     @contextmanager
     def region(self) -> Iterator[None]:
@@ -130,11 +140,23 @@ class Sampler:
             if track.meter.quantity == "energy":
                 track.take()
 
-    def _work(self, track: Track) -> None:
-        while True:
-            track.take()
-            if track.lost is not None or self._end.wait(track.meter.period_s):
+    def _work(self, tracks: Sequence[Track]) -> None:
+        beat_s, every = turns([track.meter.period_s for track in tracks])
+        for beat in itertools.count():
+            for track, number in zip(tracks, every, strict=True):
+                if beat % number == 0:
+                    track.take()
+            if all(track.lost is not None for track in tracks) or self._end.wait(beat_s):
                 return
+
+
+def turns(periods_s: Sequence[float]) -> tuple[float, list[int]]:
+    """One thread's schedule for meters of these periods: seconds between its beats, and at every how many beats each meter is read.
+
+    Beats are as far apart as the shortest period, and readings fall together; no meter is read less often than its period asks for.
+    """
+    beat_s = min(periods_s)
+    return beat_s, [int(period_s / beat_s + 1e-9) for period_s in periods_s]
 
 
 def use(track: Track, regions: Sequence[tuple[float, float]]) -> Use:

@@ -21,8 +21,8 @@ from flopbench.inventory.model import (
     Provenance,
     sector,
 )
+from flopbench.inventory.places import find_machine
 from flopbench.inventory.store import Inventory
-from flopbench.inventory.submit import find_machine
 from flopbench.precision import precision as known_precision
 
 _WHOLE = ("cpu_count", "gpu_count", "cores", "accelerator_cores", "nodes", "cores_per_node", "year")

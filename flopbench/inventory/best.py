@@ -72,6 +72,16 @@ def install(connection: Connection) -> None:
     connection.execute(text(f"INSERT INTO best_rates ({_KEPT}) {RECOMPUTED}"))
 
 
+def remove(connection: Connection) -> None:
+    """Take the table and its triggers away, for `install` to make them anew."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("DROP FUNCTION flopbench_best_rates() CASCADE")  # and the trigger that calls it
+    else:
+        for name in ("measurements_best_corrected", "measurements_best_filed"):
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    schema.best_rates.drop(connection)
+
+
 def wrong(connection: Connection) -> list[tuple[int, str, str, str]]:
     """Machine, routine, precision and standing of each kept rate that is not what the measurements give; empty if all is well."""
     names = "machine_id, routine, precision, standing"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from flopbench.errors import BadInput, UnknownName
 from flopbench.inventory import schema
-from flopbench.inventory.submit import find_machine
+from flopbench.inventory.places import find_machine
 
 _PROVENANCE = ("source", "query_date", "remarks", "reason", "entered_utc")
 

@@ -6,6 +6,7 @@ A database that is newer than this flopbench is refused with the version that ma
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from sqlalchemy import Connection, inspect, text
 
 from flopbench.errors import BadInput
 from flopbench.inventory import best, schema
+from flopbench.inventory.model import cover
+
+_REFUSAL = "inventory facts are never changed: enter a correction"
 
 
 class Step(NamedTuple):
@@ -27,25 +31,63 @@ def _tables(connection: Connection) -> None:
 
 def _append_only(connection: Connection) -> None:
     """Triggers that refuse to change or remove a fact, whoever connects and however."""
-    message = "inventory facts are never changed: enter a correction"
     if connection.dialect.name == "postgresql":
         connection.execute(
             text(
                 "CREATE OR REPLACE FUNCTION flopbench_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$"
+                f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
             )
         )
     for table in schema.FACTS:
         for verb in ("UPDATE", "DELETE"):
-            name = f"{table.name}_no_{verb.lower()}"
-            if connection.dialect.name == "postgresql":
-                body = "FOR EACH ROW EXECUTE FUNCTION flopbench_append_only()"
-            else:
-                body = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-            connection.execute(text(f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} {body}"))
+            _refuse(connection, table.name, verb)
 
 
-STEPS = (Step(1, "tables", _tables), Step(2, "append only", _append_only), Step(3, "best rates", best.install))
+def _refuse(connection: Connection, table: str, verb: str) -> None:
+    if connection.dialect.name == "postgresql":
+        body = "FOR EACH ROW EXECUTE FUNCTION flopbench_append_only()"
+    else:
+        body = f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
+    connection.execute(text(f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {body}"))
+
+
+def _best_rates(connection: Connection) -> None:
+    _covers(connection)
+    best.install(connection)
+
+
+def _power_cover(connection: Connection) -> None:
+    """What a power was read of, beside it; also in the best rates of an inventory that had them without it."""
+    _covers(connection)
+    if not _has_cover(connection, "best_rates"):
+        best.remove(connection)
+        best.install(connection)
+
+
+def _covers(connection: Connection) -> None:
+    """The column, filled from the records that were filed before there was one. The only update of a fact: it adds what its record says."""
+    if _has_cover(connection, "measurements"):
+        return
+    connection.execute(text("ALTER TABLE measurements ADD COLUMN power_cover TEXT"))
+    on = " ON measurements" if connection.dialect.name == "postgresql" else ""
+    connection.execute(text(f"DROP TRIGGER measurements_no_update{on}"))
+    filed = text("SELECT id, document FROM measurements JOIN records ON measurement_id = id WHERE power_w IS NOT NULL")
+    for row in connection.execute(filed).all():
+        values = {"id": row.id, "cover": cover(json.loads(row.document)["energy"]["cover"])}
+        connection.execute(text("UPDATE measurements SET power_cover = :cover WHERE id = :id"), values)
+    _refuse(connection, "measurements", "UPDATE")
+
+
+def _has_cover(connection: Connection, table: str) -> bool:
+    return any(column["name"] == "power_cover" for column in inspect(connection).get_columns(table))
+
+
+STEPS = (
+    Step(1, "tables", _tables),
+    Step(2, "append only", _append_only),
+    Step(3, "best rates", _best_rates),
+    Step(4, "power cover", _power_cover),
+)
 LATEST = STEPS[-1].number
 
 

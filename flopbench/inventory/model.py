@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -104,6 +105,7 @@ class MeasurementFacts:
     measured_on: str | None = None
     power_w: float | None = None
     flops_per_watt: float | None = None
+    power_cover: str | None = None
     content_sha256: str | None = None
     unverified: str | None = None
     record: str | None = None
@@ -123,6 +125,15 @@ class Entry:
     notes: tuple[str, ...] = ()
     remarks: str | None = None
     source: str | None = None
+
+
+#: The one cover that a published power also has: what a site pays for. A package, a GPU or a node's own sensor sees less.
+WALL = "wall"
+
+
+def cover(seen: Iterable[str]) -> str:
+    """What the meters of a run saw, as the inventory keeps it: "dram, package"."""
+    return ", ".join(sorted(set(seen)))
 
 
 def key(name: str) -> str:

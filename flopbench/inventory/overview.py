@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Subquery, and_, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, cast, func, literal, or_, select
 from sqlalchemy import Integer as WholeNumber
 
 from flopbench.inventory import schema
-from flopbench.inventory.model import LEAST_COUNTED_FLOPS, STANDINGS
+from flopbench.inventory.model import LEAST_COUNTED_FLOPS, STANDINGS, WALL
 
 _FACTS = [column.name for column in schema.machine_versions.columns]
 _DIGITS = tuple("0123456789")
@@ -27,6 +27,7 @@ class Best:
     standing: str
     measured_on: str | None
     power_w: float | None
+    power_cover: str | None
     n: int | None
     source: str
     run_id: str | None
@@ -61,6 +62,17 @@ class MachineRow:
         return str(self.facts["status"])
 
     @property
+    def cover(self) -> str | None:
+        """What the power was read of where that is less than the wall: such a power or GFLOPS/W is not compared with others."""
+        return self.best.power_cover if self.best and self.best.power_cover != WALL else None
+
+    @property
+    def machine_power_w(self) -> float | None:
+        """The power of the whole machine: at the wall or as published, else the site's figure; never that of components."""
+        measured = self.best.power_w if self.best and self.cover is None else None
+        return measured or self.facts["site_power_w"]
+
+    @property
     def rmax(self) -> float | None:
         return self.best.rmax_flops if self.best else None
 
@@ -73,7 +85,7 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
     """A row for each machine, with the columns of its newest version and:
 
     organisation, sector, tier; fp64_peak, fp32_peak (newest, not corrected, FLOP/s); rmax_flops and its measurement_id,
-    standing, measured_on, power_w, n, rate_source, run_id (the best LU rate in `precision`; of equal rates the better
+    standing, measured_on, power_w, power_cover, n, rate_source, run_id (the best LU rate in `precision`; of equal rates the better
     proven); of_rpeak, flops_per_watt, shown_year; `verified`, whether flopbench verified a rate of it; `counted`, whether
     it enters the sums: it runs, and has at least 1 TFLOPS in FP64 by its peak, or its Rmax if there is no peak.
     """
@@ -81,10 +93,10 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
     top, proven = schema.best_rates.alias("top"), schema.best_rates.alias("proven")
     fp64, fp32 = schema.peaks.alias("fp64"), schema.peaks.alias("fp32")
     joined = (
-        machines.join(facts, and_(facts.c.machine_id == machines.c.id, facts.c.version == _newest(facts, "machine_id")))
+        machines.join(facts, facts.c.machine_id == machines.c.id)
         .join(owners, owners.c.organisation_id == machines.c.organisation_id)
-        .outerjoin(fp64, fp64.c.id == _peak("fp64"))
-        .outerjoin(fp32, fp32.c.id == _peak("fp32"))
+        .outerjoin(fp64, _newest_peak(fp64, "fp64"))
+        .outerjoin(fp32, _newest_peak(fp32, "fp32"))
         .outerjoin(proven, and_(_lu_rate(proven, precision), proven.c.standing == "verified"))
         .outerjoin(
             top, and_(_lu_rate(top, precision), top.c.standing == "verified" if verified_only else _highest(top))
@@ -106,7 +118,10 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
             fp64.c.flops.label("fp64_peak"),
             fp32.c.flops.label("fp32_peak"),
             rmax,
-            *(top.c[name] for name in ("measurement_id", "standing", "measured_on", "power_w", "n", "run_id")),
+            *(
+                top.c[name]
+                for name in ("measurement_id", "standing", "measured_on", "power_w", "power_cover", "n", "run_id")
+            ),
             top.c.source.label("rate_source"),
             (rmax / rpeak).label("of_rpeak"),
             func.coalesce(func.nullif(top.c.flops_per_watt, 0), rmax / func.nullif(top.c.power_w, 0)).label(
@@ -126,7 +141,7 @@ def present(precision: str = "fp64", verified_only: bool = False) -> Subquery:
             ).label("counted"),
         )
         .select_from(joined)
-        .where(owners.c.version == _newest(owners, "organisation_id"))
+        .where(_is_newest(facts, "machine_id"), _is_newest(owners, "organisation_id"))
         .subquery("present")
     )
 
@@ -153,6 +168,7 @@ def _row(row: dict[str, Any]) -> MachineRow:
             row["standing"],
             row["measured_on"],
             row["power_w"],
+            row["power_cover"],
             row["n"],
             row["rate_source"],
             row["run_id"],
@@ -170,6 +186,10 @@ def _row(row: dict[str, Any]) -> MachineRow:
         flops_per_watt=row["flops_per_watt"],
         year=row["shown_year"],
     )
+
+
+# "The newest" and "the highest" are said as "there is no newer, no higher one": SQLite looks each up in an index, PostgreSQL joins
+# whole tables by hash, where max() or LIMIT 1 for each machine would be tens of thousands of look-ups.
 
 
 def _lu_rate(rates: Any, precision: str) -> ColumnElement[bool]:
@@ -191,21 +211,25 @@ def _proof(rates: Any) -> ColumnElement[int]:
     return case(*((rates.c.standing == name, place) for place, name in enumerate(STANDINGS)))
 
 
-def _peak(precision: str) -> ScalarSelect[Any]:
-    """The id of a machine's newest peak that was not corrected."""
-    peaks, later = schema.peaks.alias("newest"), schema.peaks.alias("later")
-    corrected = select(literal(1)).where(later.c.corrects == peaks.c.id).correlate(peaks).exists()
-    return (
-        select(peaks.c.id)
-        .where(peaks.c.machine_id == schema.machines.c.id, peaks.c.precision == precision, ~corrected)
-        .order_by(peaks.c.id.desc())
-        .limit(1)
-        .correlate(schema.machines)
-        .scalar_subquery()
+def _newest_peak(peak: Any, precision: str) -> ColumnElement[bool]:
+    """`peak` is the machine's newest of those in `precision` that were not corrected."""
+    newer = schema.peaks.alias(f"newer_{precision}")
+    follows = (newer.c.machine_id == peak.c.machine_id, newer.c.precision == precision, newer.c.id > peak.c.id)
+    return and_(
+        peak.c.machine_id == schema.machines.c.id,
+        peak.c.precision == precision,
+        ~_corrected(peak),
+        ~select(literal(1)).where(*follows, ~_corrected(newer)).correlate(peak).exists(),
     )
 
 
-def _newest(versions: Any, of: str) -> ScalarSelect[Any]:
-    """The number of the newest version of the machine or organisation in the row of `versions`."""
+def _corrected(peak: Any) -> ColumnElement[bool]:
+    later = schema.peaks.alias(f"corrects_{peak.name}")
+    return select(literal(1)).where(later.c.corrects == peak.c.id).correlate(peak).exists()
+
+
+def _is_newest(versions: Any, of: str) -> ColumnElement[bool]:
+    """No other version of the same machine or organisation is newer."""
     other = versions.alias(f"newer_{versions.name}")
-    return select(func.max(other.c.version)).where(other.c[of] == versions.c[of]).correlate(versions).scalar_subquery()
+    newer = (other.c[of] == versions.c[of], other.c.version > versions.c.version)
+    return ~select(literal(1)).where(*newer).correlate(versions).exists()

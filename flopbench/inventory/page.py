@@ -176,7 +176,11 @@ def _charts(rows: list[MachineRow]) -> str:
     measured = [row for row in rows if row.best]
     against = [_dot(row, row.rpeak, row.rmax) for row in measured if row.rpeak]
     shares = [_dot(row, row.year, 100 * row.of_rpeak) for row in measured if row.year and row.of_rpeak]
-    energy = [_dot(row, row.year, row.flops_per_watt / 1e9) for row in measured if row.year and row.flops_per_watt]
+    energy = [
+        _dot(row, row.year, row.flops_per_watt / 1e9)
+        for row in measured
+        if row.year and row.flops_per_watt and not row.cover
+    ]
     figures = []
     if against:
         x, y = charts.decades([d.x for d in against]), charts.decades([d.y for d in against])
@@ -252,7 +256,8 @@ def _machines(rows: list[MachineRow], ranked: int) -> str:
 
 
 def _row(place: int | None, row: MachineRow) -> str:
-    power = (row.best.power_w if row.best else None) or row.facts["site_power_w"]
+    power = row.best.power_w if row.best and row.cover else row.machine_power_w
+    of = f' <span class="soft">({escape(row.cover)})</span>' if row.cover else ""
     standing = row.best.standing if row.best else "none"
     tags = [f'<span class="tag{" v" if standing == "verified" else ""}">{say(standing)}</span>']
     if row.status != "running":
@@ -266,8 +271,12 @@ def _row(place: int | None, row: MachineRow) -> str:
         ("n", rate(row.rmax) if row.rmax else "", row.rmax),
         ("n", rate(row.rpeak) if row.rpeak else "", row.rpeak),
         ("n", percent(row.of_rpeak) if row.of_rpeak else "", row.of_rpeak),
-        ("n", f"{power / 1e3:,.4g} kW" if power else "", power),
-        ("n", f"{row.flops_per_watt / 1e9:.3f}" if row.flops_per_watt else "", row.flops_per_watt),
+        ("n", f"{power / 1e3:,.4g} kW{of}" if power else "", power if not row.cover else None),
+        (
+            "n",
+            f"{row.flops_per_watt / 1e9:.3f}{of}" if row.flops_per_watt else "",
+            row.flops_per_watt if not row.cover else None,
+        ),
         ("n", str(row.year or ""), row.year),
         ("", " ".join(tags), standing),
     ]

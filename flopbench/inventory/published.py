@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from flopbench.inventory.audit.tables import tables
-from flopbench.inventory.exchange.sectors import SectorRow, row
+from flopbench.inventory import schema
+
+if TYPE_CHECKING:
+    from flopbench.inventory.exchange.sectors import SectorRow
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,15 @@ class SectorTable:
 
 
 def sector_tables(connection: Connection) -> list[SectorTable]:
-    """Every imported sector table."""
+    """Every imported sector table. Most inventories have none, and are summed up without loading what reads them."""
+    if (
+        connection.execute(select(schema.documents.c.id).where(schema.documents.c.form == "sectors").limit(1)).first()
+        is None
+    ):
+        return []
+    from flopbench.inventory.audit.tables import tables
+    from flopbench.inventory.exchange.sectors import row
+
     found = []
     for table in tables(connection, form="sectors"):
         rows = [row(line.number, line.cells, table.heading) for line in table.lines]

@@ -162,6 +162,9 @@ measurements = Table(
     Column("measured_on", Text),
     Column("power_w", Float),
     Column("flops_per_watt", Float),
+    Column(
+        "power_cover", Text
+    ),  # what the power was read of: "dram, package", "node", "wall"; NULL: published, or no power
     Column("content_sha256", Text),
     Column("unverified", Text),
     *_provenance(),
@@ -193,6 +196,7 @@ best_rates = Table(
     Column("measured_on", Text),
     Column("power_w", Float),
     Column("flops_per_watt", Float),
+    Column("power_cover", Text),
     Column("n", BigInteger),
     Column("source", Text, nullable=False),
     Column("run_id", Text),

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from flopbench.errors import BadInput
-from flopbench.inventory import checks, filed, schema
+from flopbench.inventory import checks, filed, places
 from flopbench.inventory.entries import Entering
 from flopbench.inventory.exchange.grid import clean
-from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, key
+from flopbench.inventory.model import MachineFacts, MeasurementFacts, OrganisationFacts, PeakFacts, Provenance, cover
 from flopbench.inventory.store import Collision, Inventory
 from flopbench.results import Record, to_document
 from flopbench.units import percent, rate
-
-LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
@@ -136,9 +132,11 @@ def _judge(connection: Connection, submission: Submission, now: datetime) -> Out
     if known is not None and known.what != "adds energy":
         return _as(outcome, known.what, (known.reason,))
     reasons = [] if record.foreign else checks.reasons_against(record, now, submission.explanation)
-    reasons += _place_reasons(connection, submission)
+    reasons += places.reasons_against(
+        connection, submission.record, submission.machine_name, submission.owner, submission.explanation
+    )
     if known is not None and not reasons:
-        if find_machine(connection, submission.machine_name, submission.owner) != known.machine_id:
+        if places.find_machine(connection, submission.machine_name, submission.owner) != known.machine_id:
             reasons.append(f"run {record.run_id} is filed for another machine; name that with --machine")
         outcome = _as(outcome, outcome.what, (*outcome.reasons, known.reason))
     return _as(outcome, "refused", tuple(reasons)) if reasons else outcome
@@ -157,101 +155,12 @@ def _summary(submission: Submission) -> str:
     if record.rpeak is not None and record.rpeak.flops > 0 and record.rmax_flops:
         parts.append(f"{percent(record.rmax_flops / record.rpeak.flops)} of Rpeak")
     if record.energy is not None:
-        parts.append(f"{record.energy.mean_power_w / 1e3:.4g} kW ({record.energy.level})")
+        parts.append(
+            f"{record.energy.mean_power_w / 1e3:.4g} kW of {cover(record.energy.cover)} ({record.energy.level})"
+        )
     parts.append(record.time_start_utc)
     parts.append(f"{submission.owner or 'organisation as known'} / {submission.machine_name}")
     return ", ".join(parts)
-
-
-def _place_reasons(connection: Connection, submission: Submission) -> Iterator[str]:
-    """Why the record cannot go to this organisation and machine."""
-    if not key(submission.machine_name):
-        yield "the record does not name its machine; name it with --machine"
-        return
-    if submission.owner == "":
-        yield "--organisation is blank; give its name"
-        return
-    for what, name in (("machine", submission.machine_name), ("organisation", submission.owner or "")):
-        if len(name) > LONGEST_NAME:
-            yield f"the name of the {what} has {len(name)} characters; allowed: {LONGEST_NAME}"
-            return
-    try:
-        place = find_machine(connection, submission.machine_name, submission.owner)
-    except BadInput as error:
-        yield str(error)
-        return
-    if place is None:
-        if submission.owner is None:
-            yield (
-                f"the inventory does not know the machine {submission.machine_name!r}; "
-                "name its owner with --organisation, or another machine with --machine"
-            )
-        return
-    yield from _mismatches(connection, place, submission)
-
-
-def find_machine(connection: Connection, name: str, organisation: str | None) -> int | None:
-    """The id of the machine, None if there is none. Raises BadInput if several organisations have one of that name."""
-    machines, organisations = schema.machines, schema.organisations
-    query = (
-        select(machines.c.id, organisations.c.key)
-        .join(organisations, organisations.c.id == machines.c.organisation_id)
-        .where(machines.c.key == key(name))
-    )
-    if organisation is not None:
-        query = query.where(organisations.c.key == key(organisation))
-    rows = connection.execute(query).all()
-    if len(rows) > 1:
-        owners = ", ".join(sorted(row.key for row in rows)[:5])
-        raise BadInput(f"{len(rows)} organisations have a machine {name!r} ({owners}); say which with --organisation")
-    return int(rows[0].id) if rows else None
-
-
-def _mismatches(connection: Connection, machine_id: int, submission: Submission) -> Iterator[str]:
-    """Where the machine that was measured is plainly not the one in the inventory."""
-    versions = schema.machine_versions
-    query = select(versions).where(versions.c.machine_id == machine_id).order_by(versions.c.version.desc()).limit(1)
-    entered = connection.execute(query).mappings().one()
-    record = submission.record
-    cpu = record.machine.cpu
-    if entered["cpu"] and cpu.model_name and not _same_model(entered["cpu"], cpu.model_name):
-        yield f"machine {entered['name']!r} has the CPU {entered['cpu']!r}, the record was made on {cpu.model_name!r}"
-    if entered["cores_per_node"] and cpu.cores and entered["cores_per_node"] != cpu.cores:
-        yield (
-            f"machine {entered['name']!r} has {entered['cores_per_node']} cores a node, the record's host has {cpu.cores}"
-        )
-    if entered["gpu"] and record.machine.gpus and not _same_model(entered["gpu"], record.machine.gpus[0].name):
-        yield f"machine {entered['name']!r} has the GPU {entered['gpu']!r}, the record's host {record.machine.gpus[0].name!r}"
-    peak = current_peak(connection, machine_id, record.precision)
-    if peak is not None and record.rmax_flops is not None and record.rmax_flops > peak and not submission.explanation:
-        yield (
-            f"Rmax {rate(record.rmax_flops, record.unit)} is above the machine's entered Rpeak "
-            f"{rate(peak, record.unit)}; say why with --explain TEXT"
-        )
-
-
-def current_peak(connection: Connection, machine_id: int, precision: str) -> float | None:
-    """The newest peak of the machine that was not corrected, FLOP/s."""
-    peaks, later = schema.peaks, schema.peaks.alias("later")
-    query = (
-        select(peaks.c.flops)
-        .outerjoin(later, later.c.corrects == peaks.c.id)
-        .where(peaks.c.machine_id == machine_id, peaks.c.precision == precision, later.c.id.is_(None))
-        .order_by(peaks.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()
-
-
-def _same_model(entered: str, measured: str) -> bool:
-    """Two spellings of one product share a model number ("8480", "a64fx"); without any number to compare, they may be the same."""
-
-    def numbers(text: str) -> set[str]:
-        words = re.findall(r"[a-z0-9]+", re.sub(r"\d+(\.\d+)?\s*(ghz|mhz|gb|c)\b|-core", " ", text.casefold()))
-        return {w for w in words if re.search(r"\d{2}", w)}
-
-    mine, theirs = numbers(entered), numbers(measured)
-    return not mine or not theirs or bool(mine & theirs)
 
 
 def _file(connection: Connection, submission: Submission, now: datetime) -> None:
@@ -263,7 +172,7 @@ def _file(connection: Connection, submission: Submission, now: datetime) -> None
     level = record.energy and f"power: {record.energy.level}"
     remarks = "; ".join(filter(None, [submission.explanation, level]))
     entering = Entering(connection, Provenance(by, stamp[:10], remarks or None, reason), stamp)
-    place = find_machine(connection, submission.machine_name, submission.owner)
+    place = places.find_machine(connection, submission.machine_name, submission.owner)
     if place is None:
         organisation = entering.organisation(OrganisationFacts(str(submission.owner)))
         place = entering.machine(organisation, _machine_facts(submission))
@@ -314,6 +223,7 @@ def _measurement(submission: Submission) -> MeasurementFacts:
         measured_on=record.time_start_utc,
         power_w=energy.mean_power_w if energy else None,
         flops_per_watt=energy.flops_per_watt if energy else None,
+        power_cover=cover(energy.cover) if energy else None,
         content_sha256=record.content_sha256,
         unverified="; ".join(submission.unverified) or None,
         record=json.dumps(to_document(record), ensure_ascii=False, separators=(",", ":")),

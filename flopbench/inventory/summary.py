@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Subquery, case, func, select
 
 from flopbench.errors import UnknownName
 from flopbench.inventory import schema
-from flopbench.inventory.model import SECTORS
+from flopbench.inventory.model import SECTORS, WALL
 from flopbench.inventory.overview import MachineRow, fetch, present
 
 #: What a ranking can go by, and the column of `overview.present` that has it.
@@ -111,11 +111,16 @@ def _ordered(groups: dict[str, Group], what: str) -> list[Group]:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The first `rows` of the `ranked` machines that have the figure, of all `machines` in the inventory."""
+    """The first `rows` of the `ranked` machines that have the figure, of all `machines` in the inventory.
+
+    By GFLOPS/W only a power at the wall, or a published one, ranks; `apart` are machines whose power is that of components or a node's
+    own sensor, best first. They have no rank.
+    """
 
     rows: list[MachineRow]
     ranked: int
     machines: int
+    apart: list[MachineRow] = field(default_factory=list)
 
 
 def ranking(
@@ -126,6 +131,18 @@ def ranking(
         raise UnknownName("order", order, ORDERS)
     now = present(precision, verified_only)
     figure = now.c[ORDERS[order]]
+    machines = connection.execute(select(func.count()).select_from(schema.machines)).scalar_one()
+    if order != "gflops-per-watt":
+        return Ranking(*_ranked(connection, now, figure, None, limit), machines)
+    below_wall = func.coalesce(now.c.power_cover, WALL) != WALL
+    apart, _ = _ranked(connection, now, figure, below_wall, limit)
+    return Ranking(*_ranked(connection, now, figure, ~below_wall, limit), machines, apart)
+
+
+def _ranked(
+    connection: Connection, now: Subquery, figure: Any, which: ColumnElement[bool] | None, limit: int | None
+) -> tuple[list[MachineRow], int]:
+    """The first `limit` of the running machines that have the `figure`, best first, and how many have it."""
     # Their order needs few columns; only the machines that are asked for are read whole.
     query = (
         select(now.c.machine_id, func.count().over().label("ranked"))
@@ -133,13 +150,14 @@ def ranking(
         .order_by(figure.desc(), now.c.machine_id)
         .limit(limit)
     )
-    places = connection.execute(query).all()
+    places = connection.execute(query if which is None else query.where(which)).all()
+    if not places:
+        return [], 0
     wanted = select(now)
     if limit is not None and limit <= MOST_NAMED:
         wanted = wanted.where(now.c.machine_id.in_([place.machine_id for place in places]))
     whole = {row.machine_id: row for row in fetch(connection, wanted)}
-    machines = connection.execute(select(func.count()).select_from(schema.machines)).scalar_one()
-    return Ranking([whole[p.machine_id] for p in places], places[0].ranked if places else 0, machines)
+    return [whole[p.machine_id] for p in places], places[0].ranked
 
 
 def _machines(group: Group) -> str:

@@ -65,6 +65,10 @@ class Source:
         """The text of `path`, stripped. Raises OSError, which says whether it is absent or forbidden."""
         return (self.root / path.lstrip("/")).read_text(errors="replace").strip()
 
+    def open(self, path: str) -> int:
+        """A descriptor of `path` to read from, for who reads it often; the caller closes it. Raises OSError."""
+        return os.open(self.root / path.lstrip("/"), os.O_RDONLY)
+
     def read(self, path: str) -> str | None:
         """The text of `path`, stripped; None if it is absent, forbidden or (as sysfs does for links that are down) refuses."""
         try:

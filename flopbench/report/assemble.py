@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flopbench import results
+from flopbench.energy.join import joins
 from flopbench.errors import BadInput
 from flopbench.report import facts, rates
 from flopbench.report.content import Bars, Lines, Report, Section
@@ -14,14 +15,17 @@ from flopbench.units import percent, rate
 
 
 def read_records(paths: Iterable[Path]) -> list[Record]:
-    """The records in these files, and in the *.json files of these folders, each once. Raises BadInput."""
+    """The records in these files, and in the *.json files of these folders, each run once. Raises BadInput.
+
+    A record that external meters were joined to takes the place of the one that it came from.
+    """
     files: dict[Path, None] = {}
     for path in paths:
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside:
             raise BadInput(f"no record in folder {path}: a record is a .json file that flopbench wrote")
         files.update(dict.fromkeys(inside))
-    records = {record.run_id: record for record in map(results.read, files)}
+    records = {record.run_id: record for record in sorted(map(results.read, files), key=joins)}
     return sorted(records.values(), key=lambda record: record.time_start_utc)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flopbench import units
-from flopbench.info import Info, Rates
+from flopbench.info import Info, Meters, Rates
 from flopbench.kernel_list import KernelRow
 from flopbench.machine.model import Cpu, Gpu, Machine, Network
 from flopbench.report.summary import wrapped
@@ -28,6 +28,8 @@ def info_lines(info: Info) -> list[str]:
         *_lines((spec.what, _spec(spec)) for spec in info.specs),
         "Rates",
         *_rates(info.rates),
+        "Power meters",
+        *_lines((one.kind, _meters(one)) for one in info.meters),
         "Kernels",
         *wrapped(
             "", f"{able} of {len(info.kernels)} can run here; `flopbench kernels` lists them all, with the reasons"
@@ -43,6 +45,8 @@ def kernel_lines(rows: Iterable[KernelRow]) -> list[str]:
         ranks = "any number of ranks, " if row.distributed else ""
         lines.append(f"{row.name}  ({kind}{ranks}{row.package})")
         lines += wrapped("runs", row.summary) if row.why_not is None else wrapped("cannot", row.why_not)
+        for name, values in row.options.items():
+            lines += wrapped("--option", f"{name}={'|'.join(values)}")
     return lines
 
 
@@ -167,6 +171,10 @@ def _spec(spec: object) -> str:
     design, guess = getattr(spec, "microarchitecture", None), getattr(spec, "microarchitecture_is_guess", False)
     text = name or f"not found: {reason}"
     return f"{text}; {'a guess: ' if guess else ''}{design}" if design else text
+
+
+def _meters(found: Meters) -> str:
+    return "; ".join(f"{one.name} ({one.cover}, {one.quantity})" for one in found.meters) or f"none: {found.why_not}"
 
 
 def _rates(rows: list[Rates]) -> list[str]:

@@ -21,7 +21,7 @@ from flopbench_kernels.lu_blockcyclic.panel_resident import Residence
 from flopbench_kernels.lu_blockcyclic.wire import MpiWire, Wire
 
 #: --option NAME=VALUE; the first value is the default
-OPTIONS = {
+OPTIONS: dict[str, tuple[str, ...]] = {
     "panel": ("host", "device"),
     "exchange": ("staged", "cuda-aware", "nccl"),
     "oversubscribe": ("0", "1"),
@@ -45,6 +45,7 @@ class LuFp64Cupy(BlockCyclicLu):
     backend = "cupy"
     device = "cuda"
     summary = "block-cyclic LU on GPUs, one per rank: update by cuBLAS, panel on the host, look-ahead on two streams"
+    options = OPTIONS
     user_order = 10
 
     _gpu: Gpu | None = None
@@ -57,7 +58,7 @@ class LuFp64Cupy(BlockCyclicLu):
 
     def memory_bytes(self, problem: LuProblem) -> int:
         """On the GPU: as the block-cyclic LU counts, and what the two streams and their handles take."""
-        own = panel_bytes(problem.nb) if self._option("panel") == "device" else 0
+        own = panel_bytes(problem.nb) if self.option("panel") == "device" else 0
         return super().memory_bytes(problem) + own + _STREAMS * (stream_bytes() + _HANDLE_BYTES)
 
     def memory_room(self, comm: Comm) -> tuple[int, str]:
@@ -70,17 +71,16 @@ class LuFp64Cupy(BlockCyclicLu):
 
     def setup(self, problem: LuProblem, comm: Comm, machine: Any) -> None:
         """Collective. Raises what `open_gpu` raises, and RunFailed on every rank, with the largest N, if a GPU is too small."""
-        for name in OPTIONS:
-            self._option(name)
-        if self._option("exchange") == "nccl" and self._option("oversubscribe") == "1":
+        self.require_options()
+        if self.option("exchange") == "nccl" and self.option("oversubscribe") == "1":
             raise BadInput(
                 "--option exchange=nccl with oversubscribe=1: NCCL takes one rank per GPU; use exchange=staged"
             )
-        if self._option("exchange") == "cuda-aware" and comm.mpi is not None:
+        if self.option("exchange") == "cuda-aware" and comm.mpi is not None:
             cuda_aware.require(comm)
         self.close()
         self._gpu = open_gpu(self.settings, comm)
-        if self._option("exchange") == "nccl":
+        if self.option("exchange") == "nccl":
             nccl_wire.require(self._gpu, comm)
         self._free_bytes = self._gpu.libraries.free_bytes()
         super().setup(problem, comm, machine)
@@ -92,7 +92,7 @@ class LuFp64Cupy(BlockCyclicLu):
 
     def residence(self, device: Device, grid: Grid) -> Residence | None:
         """As the options panel and exchange say."""
-        on_device = self._option("panel") == "device"
+        on_device = self.option("panel") == "device"
         return Residence(on_device, self._wire) if on_device or self._wire else None
 
     def close(self) -> None:
@@ -106,22 +106,14 @@ class LuFp64Cupy(BlockCyclicLu):
         """Of the device; after `close`, what it said before."""
         said = super().describe()
         if said:
-            return {**said, **{name: self._option(name) for name in ("panel", "exchange")}}
+            return {**said, **{name: self.option(name) for name in ("panel", "exchange")}}
         return self._said or {}
-
-    def _option(self, name: str) -> str:
-        """The value of an option. Raises BadInput."""
-        allowed = OPTIONS[name]
-        value = self.settings.extra.get(name, allowed[0])
-        if value not in allowed:
-            raise BadInput(f"--option {name}={value}; allowed: {', '.join(allowed)}")
-        return value
 
     def _allocate(self, problem: LuProblem, grid: Grid, comm: Comm) -> None:
         assert self._gpu is not None
-        if self._option("exchange") == "nccl":  # collective, so before anything that fails on one rank only
+        if self.option("exchange") == "nccl":  # collective, so before anything that fails on one rank only
             self._wire = NcclWire(self._gpu, grid)
-        elif self._option("exchange") == "cuda-aware":
+        elif self.option("exchange") == "cuda-aware":
             self._wire = MpiWire(grid)
         try:
             super()._allocate(problem, grid, comm)

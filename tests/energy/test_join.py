@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,8 +12,10 @@ from shared_data import shared
 
 from flopbench import results
 from flopbench.cli import run
+from flopbench.energy.join import joins
 from flopbench.inventory.store import Inventory
 from flopbench.inventory.submit import Submission, submit
+from flopbench.report.assemble import read_records
 
 START = 1_762_052_645.0
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
@@ -164,6 +167,39 @@ def test_a_filed_run_with_other_figures_is_still_refused(record, meter, tmp_path
         submit(inventory, both[:1], NOW)
         (outcome,) = submit(inventory, [Submission(forged, "r.json", "NTU", "alpha")], NOW)
     assert outcome.refused and "other content" in outcome.reasons[0]
+
+
+def test_a_report_shows_the_joined_energy_in_every_form(record, meter, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    run(["energy", "join", str(record), str(meter), "--idle", iso(START - 90), iso(START - 10)])
+    path, page = joined_file(record.parent), tmp_path / "r.html"
+    energy = results.read(path).energy
+    efficiency = f"{energy.flops_per_watt / 1e6:.1f} MFLOPS/W"
+    cover = f"energy: covers wall; level: {energy.level}"
+    capsys.readouterr()
+    assert run(["report", str(path), "--html", str(page)]) == 0
+    assert run(["report", str(path)]) == 0
+    terminal = " ".join(capsys.readouterr().out.split())
+    assert run(["report", str(path), "--markdown"]) == 0
+    markdown = capsys.readouterr().out
+    html = page.read_text(encoding="utf-8")
+    for text, wanted in (
+        (terminal, ["per watt", efficiency, cover]),
+        (markdown, ["| per watt |", f"| {efficiency} |", cover]),
+        (html, [">per watt</th>", f">{efficiency}</td>", cover]),
+    ):
+        assert [words for words in wanted if words not in text] == []
+
+
+def test_a_report_takes_the_latest_join_of_a_run_in_whatever_order_its_records_come(record, meter):
+    run(["energy", "join", str(record), str(meter)])
+    first = joined_file(record.parent)
+    run(["energy", "join", str(first), str(meter), "--clock-offset", "1"])
+    second = first.with_name(first.name.replace("_energy", "_energy2"))
+    assert [joins(results.read(path)) for path in (record, first, second)] == [0, 1, 2]
+    for paths in itertools.permutations((record, first, second)):
+        assert [one.content_sha256 for one in read_records(paths)] == [results.read(second).content_sha256]
+    assert [one.energy is not None for one in read_records([first, record])] == [True]
 
 
 def test_the_meters_of_a_real_system_give_its_published_efficiency(tmp_path, capsys):

@@ -217,6 +217,17 @@ def test_an_address_with_a_port_that_is_no_number_is_told_and_not_a_traceback(tm
     assert "secret" not in found.why_not
 
 
+def test_a_bmc_that_is_not_to_be_asked_is_named_without_its_password_and_not_called(tmp_path):
+    def fetch(path):
+        raise AssertionError("asked")
+
+    source = recorded(tmp_path, FLOPBENCH_REDFISH="https://root:secret@bmc17")
+    found = bmc.find_redfish(source, fetch, ask=False)
+    assert not found.meters
+    assert "https://bmc17 was not asked" in found.why_not
+    assert "secret" not in found.why_not
+
+
 def test_a_metric_that_is_null_is_no_power(tmp_path):
     resources = {name: what for name, what in REDFISH.items() if not name.endswith("Power")}
     resources["/redfish/v1/Chassis/1/EnvironmentMetrics"] = {"PowerWatts": None}

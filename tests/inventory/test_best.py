@@ -37,7 +37,9 @@ filings = st.tuples(
 )  # fmt: skip
 corrections = st.tuples(st.just("correct"), st.integers(0, 30), st.sampled_from(STANDINGS), st.none() | rates)
 states = st.tuples(st.just("state"), st.integers(0, MACHINES - 1), st.sampled_from(["planned", "running", "retired"]))
-peaks = st.tuples(st.just("peak"), st.integers(0, MACHINES - 1), rates, st.booleans())
+peaks = st.tuples(
+    st.just("peak"), st.integers(0, MACHINES - 1), rates, st.booleans(), st.sampled_from(["fp64", "fp32"])
+)
 histories = st.lists(st.one_of(filings, filings, corrections, states, peaks), max_size=25)
 
 
@@ -60,9 +62,9 @@ def enter(connection, history) -> None:
         elif step[0] == "state":
             book.machine_version(machines[step[1]], MachineFacts(f"machine {step[1]}", status=step[2]))
         elif step[0] == "peak":
-            _, machine, rate, correct = step
+            _, machine, rate, correct, precision = step
             corrects = peak.get(machine) if correct else None
-            new = book.peak(machines[machine], PeakFacts("fp64", rate, f"after {len(newest)}"), corrects)
+            new = book.peak(machines[machine], PeakFacts(precision, rate, f"after {len(newest)}"), corrects)
             peak[machine] = new or peak[machine]
 
 
@@ -83,10 +85,19 @@ def kept(connection) -> dict[tuple, tuple]:
     return {tuple(r[name] for name in GROUP): (r["rmax_flops"], r["measurement_id"]) for r in rows}
 
 
+def newest_peaks(connection) -> dict[tuple, float]:
+    """The last peak of each machine and precision that no other corrects, by looking at all of them in turn."""
+    rows = connection.execute(select(schema.peaks).order_by(schema.peaks.c.id)).all()
+    corrected = {row.corrects for row in rows}
+    return {(row.machine_id, row.precision): row.flops for row in rows if row.id not in corrected}
+
+
 def check_shown(connection) -> None:
-    """What list and summary show follows from the recomputed rates, in plain Python."""
-    of = recomputed(connection)
+    """What list and summary show follows from the recomputed rates and peaks, in plain Python."""
+    of, peak = recomputed(connection), newest_peaks(connection)
     rows = overview.machine_rows(connection)
+    shown = {(r.machine_id, p): f for r in rows for p, f in (("fp64", r.fp64_peak), ("fp32", r.fp32_peak)) if f}
+    assert shown == peak
     for row in rows:
         mine = {s: of[row.machine_id, "lu", "fp64", s] for s in STANDINGS if (row.machine_id, "lu", "fp64", s) in of}
         expected = max(mine, key=lambda s: (mine[s][0], -STANDINGS.index(s)), default=None)
@@ -130,6 +141,22 @@ def test_the_kept_rates_are_the_recomputed_ones_after_any_history(inventory):
     any_history()
 
 
+def test_a_peak_that_was_corrected_into_another_precision_gives_way_to_the_one_before_it(inventory):
+    history = [("peak", 0, 1e12, False, "fp64"), ("peak", 0, 2e12, False, "fp64"), ("peak", 0, 3e12, True, "fp32")]
+    with inventory.writing() as connection:
+        enter(connection, history)
+        row = overview.machine_rows(connection)[0]
+    assert (row.fp64_peak, row.fp32_peak) == (1e12, 3e12)
+
+
+def test_of_equal_rates_the_one_entered_last_is_kept(inventory):
+    with inventory.writing() as connection:
+        enter(connection, [("file", 0, "verified", "lu", "fp64", 2e12), ("file", 0, "verified", "lu", "fp64", 2e12)])
+        ids = list(connection.execute(select(schema.measurements.c.id).order_by(schema.measurements.c.id)).scalars())
+        (machine,) = connection.execute(select(schema.measurements.c.machine_id).distinct()).scalars()
+        assert kept(connection) == {(machine, "lu", "fp64", "verified"): (2e12, ids[-1])}
+
+
 def test_an_older_inventory_gets_its_best_rates_when_it_is_brought_up_to_date(tmp_path):
     history = [("file", 0, "verified", "lu", "fp64", 2e12), ("file", 0, "foreign", "lu", "fp64", 3e12)]
     history += [
@@ -141,7 +168,7 @@ def test_an_older_inventory_gets_its_best_rates_when_it_is_brought_up_to_date(tm
         with inventory.writing() as connection:
             migrations.migrate(connection, STAMP, "0.1.0", target=2)
             enter(connection, history)
-        assert inventory.init() == ["best rates"]
+        assert inventory.init() == ["best rates", "power cover"]
         with inventory.reading() as connection:
             assert len(kept(connection)) == 2
             assert kept(connection) == recomputed(connection)

@@ -11,6 +11,7 @@ from flopbench.cli import run
 from flopbench.errors import BadInput
 from flopbench.info import NOT_MEASURED, gather
 from flopbench.kernel_api import Kernel
+from flopbench.machine.source import Source
 from flopbench.report.machine_text import info_lines, kernel_lines
 from flopbench.results import Ceiling
 
@@ -71,10 +72,40 @@ def test_every_recorded_host_can_be_shown_in_80_columns(path, recorded_host):
 def test_info_json_is_one_document(capsys):
     assert run(["info", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"machine", "specs", "rates", "environment", "kernels"}
+    assert set(document) == {"machine", "specs", "rates", "environment", "meters", "kernels"}
     assert document["machine"]["limits"]["usable_cores"] >= 1
     assert {row["precision"] for row in document["rates"]} >= {"fp64", "fp32", "int8"}
     assert any(entry["user_api"] == "blas" for entry in document["environment"]["blas"])
+
+
+def test_the_meters_of_the_host_are_listed_and_each_absent_one_says_why(recorded_host, tmp_path):
+    for file, text in {"name": "package-0", "energy_uj": "1", "max_energy_range_uj": "262143328850"}.items():
+        path = tmp_path / "sys/class/powercap/intel-rapl:0" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    source = Source(root=tmp_path, runner=lambda command: None, environ={})
+    info = gather(False, recorded_host(HOSTS / "zen-2s32c2t.host")[1], source=source)
+    rows = {row.kind: row for row in info.meters}
+    assert set(rows) == {"Cray pm_counters", "hwmon", "IPMI", "Redfish", "RAPL", "perf", "NVML"}
+    (rapl,) = rows.pop("RAPL").meters
+    assert (rapl.name, rapl.cover, rapl.quantity) == ("RAPL package-0", "package", "energy")
+    assert all(not row.meters and row.why_not for row in rows.values())
+    text = " ".join(" ".join(info_lines(info)).split())
+    assert "RAPL package-0 (package, energy)" in text
+    for kind, row in rows.items():
+        assert f"{kind} none: {row.why_not}" in text
+
+
+def test_a_bmc_that_may_take_seconds_is_not_asked_for_a_list(recorded_host, tmp_path, monkeypatch):
+    def called(*arguments, **named):
+        raise AssertionError("the BMC was called")
+
+    monkeypatch.setattr("urllib.request.urlopen", called)
+    source = Source(root=tmp_path, runner=lambda command: None, environ={"FLOPBENCH_REDFISH": "https://a:secret@bmc"})
+    info = gather(False, recorded_host(HOSTS / "zen-2s32c2t.host")[1], source=source)
+    (redfish,) = [row for row in info.meters if row.kind == "Redfish"]
+    assert "not asked" in redfish.why_not
+    assert "secret" not in redfish.why_not
 
 
 def test_kernels_lists_every_registered_kernel_with_why_not(capsys):

@@ -29,8 +29,17 @@ _HEADINGS: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 _MORE = {
-    "zh": ["Rpeak FP32 (TFLOPs)", "領域", "狀態", "用途", "年 Year", "查詢時間", "備註"],
-    "en": ["Rpeak FP32 (TFLOPS)", "Sector", "Status", "Use", "Year", "Query date", "Remarks"],
+    "zh": ["Rpeak FP32 (TFLOPs)", "領域", "狀態", "用途", "年 Year", "查詢時間", "備註", "量測功率及其涵蓋範圍"],
+    "en": [
+        "Rpeak FP32 (TFLOPS)",
+        "Sector",
+        "Status",
+        "Use",
+        "Year",
+        "Query date",
+        "Remarks",
+        "Measured power and what it covers",
+    ],
 }
 LANGUAGES = tuple(_HEADINGS)
 MERGED = ("A1:A2", "B1:B2", "C1:F1", "G1:G2", "H1:H2", "I1:I2")
@@ -45,7 +54,6 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
     ]
     for row in rows:
         facts = row.facts
-        power = (row.best.power_w if row.best else None) or facts["site_power_w"]
         source = row.best.source if row.best else facts["source"]
         cells: list[Value] = [
             row.organisation,
@@ -55,7 +63,7 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
             facts["interconnect"],
             _scaled(row.rmax, 1e12),
             facts["os"],
-            _scaled(power, 1e3),
+            _scaled(row.machine_power_w, 1e3),
             source,
         ]
         if full:
@@ -67,9 +75,17 @@ def national(rows: Iterable[MachineRow], language: str, full: bool) -> list[list
                 facts["year"],
                 (row.best.measured_on if row.best else None) or facts["query_date"],
                 facts["remarks"],
+                _measured_power(row),
             ]
         table.append(cells)
     return table
+
+
+def _measured_power(row: MachineRow) -> str | None:
+    """What the form's own column leaves out: a power that is not the whole machine's, with what it is of."""
+    if row.best is None or row.best.power_w is None or row.best.power_cover is None:
+        return None
+    return f"{_scaled(row.best.power_w, 1e3):g} kW of {row.best.power_cover}"
 
 
 def _compute(row: MachineRow) -> str:
@@ -107,7 +123,6 @@ def green500(ranked: Sequence[MachineRow], rank_by_rmax: dict[int, int]) -> list
 
 def _listed(row: MachineRow) -> list[Value]:
     facts = row.facts
-    power = (row.best.power_w if row.best else None) or facts["site_power_w"]
     return [
         row.name,
         facts["model"],
@@ -120,8 +135,8 @@ def _listed(row: MachineRow) -> list[Value]:
         _scaled(row.rmax, 1e12),
         _scaled(row.rpeak, 1e12),
         row.best.n if row.best else None,
-        _scaled(power, 1e3),
-        _scaled(row.flops_per_watt, 1e9),
+        _scaled(row.machine_power_w, 1e3),
+        _scaled(row.flops_per_watt if row.cover is None else None, 1e9),
         facts["cpu"],
         facts["os"],
         facts["gpu"],

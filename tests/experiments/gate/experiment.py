@@ -26,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
-COMMAND = ["--n", "1000", "--nb", "128", "--threads", "1", "--repeat", "20"]
+COMMAND = ["--n", "1000", "--nb", "128", "--threads", "1", "--repeat", "10"]
 AA = f"""
 budget_s = 55
 [[metric]]

@@ -1,18 +1,22 @@
 """What the block-cyclic LU costs besides BLAS and MPI: per panel, per column of the pivot exchange, and in memory.
 
     mpiexec -bind-to core -n 2 python tests/experiments/lu/overheads.py panel
+    python tests/experiments/lu/overheads.py bare --n 2000
     mpiexec -bind-to core -n 2 python tests/experiments/lu/overheads.py exchange
     mpiexec -n 2 python tests/experiments/lu/overheads.py memory --grid 2x1 --n 8000
 
 panel: the time of a whole step where arithmetic is next to nothing: what is done once a panel, BLAS and MPI included, so an upper bound.
+bare: the time of a step of NB = 200 on one rank whose BLAS does nothing, so what is left is ours: Python, row moves, pivot search.
 exchange: the panel's agreement on a pivot of 2 x NB + 4 doubles, against the library's own Allreduce of the same message, alternating.
 memory: peak resident size of each rank beyond what it had before setup, against its share of 8 N^2 plus panels.
 """
 
 import argparse
+import ctypes
 import resource
 
 import numpy as np
+from flopbench_kernels.device.blas import Blas
 from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
 from flopbench_kernels.lu_blockcyclic.pivot_exchange import PivotExchange
 from runs import middle, run
@@ -37,6 +41,28 @@ def panel(comm, asked):
         steps = [run(alone, n, nb, p, q)[0] / (n / nb) * 1e3 for _ in range(REPEATS)]
         if comm.rank == 0:
             print(f"step of NB = {nb} at N = {n} on {p}x{q}: {middle(steps)} ms, BLAS and MPI included")
+
+
+class WithoutBlas(LuFp64Numba):
+    """Every BLAS call goes to getpid(2), which takes any arguments and returns at once."""
+
+    NOTHING = Blas(*[ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value] * 2, "nothing")
+
+    def host_blas(self):
+        return self.NOTHING
+
+    def make_device(self, threads, comm):
+        device = super().make_device(threads, comm)
+        device._blas = self.NOTHING
+        return device
+
+
+def bare(comm, asked):
+    """Milliseconds per panel without BLAS, on one rank and one thread."""
+    panels = -(-asked.n // asked.nb)
+    run(comm, asked.n, asked.nb, 1, 1, kernel_class=WithoutBlas)
+    steps = [run(comm, asked.n, asked.nb, 1, 1, kernel_class=WithoutBlas)[0] / panels * 1e3 for _ in range(REPEATS)]
+    print(f"step of NB = {asked.nb} at N = {asked.n} without BLAS: {middle(steps)} ms")
 
 
 def exchange(comm, asked):
@@ -92,12 +118,12 @@ def peak():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("panel", "exchange", "memory"))
+    parser.add_argument("what", choices=("panel", "bare", "exchange", "memory"))
     parser.add_argument("--grid", default="1x2")
     parser.add_argument("--n", type=int, default=8000)
     parser.add_argument("--nb", type=int, default=200)
     asked = parser.parse_args()
-    {"panel": panel, "exchange": exchange, "memory": memory}[asked.what](world(), asked)
+    {"panel": panel, "bare": bare, "exchange": exchange, "memory": memory}[asked.what](world(), asked)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from flopbench.kernel_api import LuProblem, LuTuning, Settings
 from flopbench.phases import PhaseClock, mean_over_ranks
 
 
-def run(comm, n, nb, p, q, tuning=None):
+def run(comm, n, nb, p, q, tuning=None, kernel_class=LuFp64Numba):
     """Seconds of one run with one thread a rank, and the seconds of its phases, mean over the ranks. Collective."""
     clock = PhaseClock()
-    kernel = LuFp64Numba(Settings(threads=1, observer=clock))
+    kernel = kernel_class(Settings(threads=1, observer=clock))
     problem = LuProblem(n, nb, HplMatrix(n), p, q, tuning=tuning or LuTuning())
     with threadpool_limits(1):
         kernel.setup(problem, comm, None)
