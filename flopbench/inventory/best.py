@@ -70,6 +70,9 @@ def install(connection: Connection) -> None:
             )
     # After the triggers: on PostgreSQL making them waits for the filings under way, and this statement sees those.
     connection.execute(text(f"INSERT INTO best_rates ({_KEPT}) {RECOMPUTED}"))
+    if connection.dialect.name == "postgresql":
+        # Until its own analysis comes round, PostgreSQL would take the new table for empty: a list took 2 s instead of 0.2.
+        connection.exec_driver_sql("ANALYZE best_rates")
 
 
 def remove(connection: Connection) -> None:

@@ -73,6 +73,9 @@ def fill(inventory: Inventory, machines: int, measurements: int) -> None:
             for table in ("organisations", "machines"):
                 connection.execute(text(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))"))
     inventory.init()
+    if postgres:
+        with inventory.writing() as connection:
+            connection.execute(text("ANALYZE"))  # as a database that has stood for a minute has done by itself
 
 
 def filled(inventory: Inventory) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,17 @@ def test_add_refuses_what_makes_no_sense(tmp_path, capsys, options):
     assert captured.err.count("\n") == 1
     assert run(["inventory", "list", *where, "--json"]) == 0
     assert '"in_inventory": 0' in capsys.readouterr().out
+
+
+def test_a_summary_as_json_starts_without_what_it_does_not_need(tmp_path):
+    """Half of the command's time is starting: tables for the terminal, the audit and spreadsheets are loaded where they are used."""
+    where = str(tmp_path / "i.db")
+    with Inventory(where) as inventory:
+        inventory.init()
+    code = (
+        "import sys; from flopbench.cli import run\n"
+        f"assert run(['inventory', 'summary', '--json', '--inventory', {where!r}]) == 0\n"
+        "loaded = {'rich.console', 'numpy', 'openpyxl', 'flopbench.inventory.audit', 'flopbench.inventory.submit'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
