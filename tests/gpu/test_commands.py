@@ -4,7 +4,7 @@ import json
 
 import pytest
 from flopbench_kernels import gemm_cupy
-from flopbench_kernels.cuda import context
+from flopbench_kernels.cuda import context, lt
 from flopbench_kernels.device import cuda
 
 from flopbench import cli
@@ -58,15 +58,18 @@ def test_a_matrix_larger_than_the_gpu_is_refused_whatever_the_host_has(stand_in,
     assert "largest that fits" in error
 
 
-def test_gemm_on_a_gpu_compares_its_precisions(capsys, tmp_path):
+def test_gemm_on_a_gpu_compares_its_precisions(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(lt, "find_spec", lambda name: True)  # as if nvmath-python were installed
+    monkeypatch.setattr(lt, "WORKSPACE_BYTES", 1 << 12)
     asked = ["gemm", "--device", "cuda", "--n", "64", "--repeat", "2", "--time", "5"]
     assert cli.run([*asked, "--json", "--output", str(tmp_path)]) == 0
     found = {record["kernel"]: record for record in records(capsys)}
     assert set(found) == {
         f"gemm_{name}_cupy" for name in ("fp64", "fp32", "tf32", "bf16", "fp16", "int8")
-    } | {"gemm_fp16_cupy_acc16"}  # fmt: skip
+    } | {"gemm_fp16_cupy_acc16", "gemm_fp8_nvmath"}  # fmt: skip
     for record in found.values():
         assert record["verification"]["verdict"] == "PASSED", record["verification"]["reason"]
-        assert record["environment"]["kernel"]["call"].startswith("cublasGemmEx")
+        call = "cublasLtMatmul" if record["precision"] == "fp8" else "cublasGemmEx"
+        assert record["environment"]["kernel"]["call"].startswith(call)
     assert found["gemm_int8_cupy"]["unit"] == "OP/s"
     assert found["gemm_fp16_cupy_acc16"]["accumulator"] == "float16"
