@@ -135,7 +135,7 @@ class _Reader:
             rows = self._rows()
             header = ["time", *(f"column {i}" for i in range(2, len(header) + 1))]
             self.notes.append("no line with names; the first column is taken as the time")
-        names = [name.strip() for name in header]
+        names = [" ".join(name.split()) for name in header]  # a quoted name may hold line ends
         time = next((i for i, name in enumerate(names) if name.lower() in _TIME), None)
         if time is None:
             time = next((i for i, name in enumerate(names) if re.match(r"(time|date|zeit)", name.lower())), None)

@@ -6,7 +6,7 @@ import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flopbench.energy import clocks, csv_file, external, series
@@ -277,6 +277,7 @@ def test_a_meters_clock_that_is_off_is_suspected_and_can_be_corrected(tmp_path, 
 @given(
     st.binary(max_size=300) | st.text(alphabet='time,;\n"0123456789.-+:TZWkh \t\ufeffe', max_size=300).map(str.encode)
 )
+@example(b'";\n\x01')
 def test_whatever_the_bytes_are_the_answer_is_readings_or_one_line(tmp_path_factory, raw):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(raw)
