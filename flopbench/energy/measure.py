@@ -44,6 +44,7 @@ class NodeUse:
 
     host: str
     meters: list[dict[str, Any]]
+    lacking: str | None = None  # what computes here and no component's meter sees, with the reason
 
 
 @dataclass
@@ -53,6 +54,7 @@ class EnergyMeters:
     comm: Comm
     host: str
     found: list[Found]
+    device: str = "cpu"
     now: timing.Clock = timing.clock
     make: Callable[..., Sampler] = Sampler
     idle_w: dict[str, float] = field(default_factory=dict)  # by the meter's name
@@ -100,7 +102,7 @@ class EnergyMeters:
         flops: of all timed repeats together, None if they failed; seconds: their time.
         """
         uses = self._sampler.uses() if self._sampler is not None else []
-        mine = NodeUse(self.host, [self._as_data(use, seconds) for use in uses])
+        mine = NodeUse(self.host, [self._as_data(use, seconds) for use in uses], self._lacking())
         told = self.comm.gather((mine if self.found else None, self._why_nots()))
         if told is None:
             return None, None
@@ -119,6 +121,13 @@ class EnergyMeters:
             "reason": use.reason,
         }
 
+    def _lacking(self) -> str | None:
+        """A run on GPUs whose GPUs have no meter: the processor's energy would be passed off as the run's."""
+        if self.device != "cuda" or any(meter.cover == "gpu" for meter in self.meters):
+            return None
+        reason = next((found.why_not for found in self.found if found.kind == nvidia.KIND), "no NVML")
+        return f"the run is on GPUs, and their energy is not metered: {reason}"
+
     def _why_nots(self) -> str:
         return "; ".join(f"{found.kind}: {found.why_not}" for found in self.found if found.why_not)
 
@@ -128,7 +137,7 @@ def open_meters(comm: Comm, machine: Machine, device: str, source: Source | None
     hosts = comm.bcast(comm.gather(machine.hostname))
     first = hosts.index(machine.hostname) == comm.rank
     found = meters_of(machine, device, source or Source.here()) if first else []
-    return EnergyMeters(comm, machine.hostname, found)
+    return EnergyMeters(comm, machine.hostname, found, device)
 
 
 def combine(
@@ -137,7 +146,7 @@ def combine(
     """The record's energy: on every node the node's own sensor if it saw the runs, else its components; never both, never a part."""
     chosen: list[dict[str, Any]] = []
     for node in nodes:
-        counted = _counted(node.meters)
+        counted = _counted(node)
         if isinstance(counted, str):
             where = f"{node.host}: " if len(nodes) > 1 else ""
             return None, where + (counted or f"no meter: {why_nots}")
@@ -207,13 +216,16 @@ def _warnings(times_s: Sequence[float], green500: bool) -> list[str]:
     return found
 
 
-def _counted(meters: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | str:
+def _counted(node: NodeUse) -> list[dict[str, Any]] | str:
     """The meters of one node whose joules are added up, or the reason why nothing can be said ("" if there is no meter)."""
+    meters = node.meters
     if not meters:
         return ""
-    node = [meter for meter in meters if meter["cover"] == "node" and meter["joules"] is not None]
-    if node:
-        return node[:1]
+    whole = [meter for meter in meters if meter["cover"] == "node" and meter["joules"] is not None]
+    if whole:
+        return whole[:1]
+    if node.lacking:
+        return node.lacking
     parts = [meter for meter in meters if meter["cover"] != "node"]
     lost = [meter["reason"] for meter in (parts or meters) if meter["joules"] is None]
     return lost[0] if lost else parts

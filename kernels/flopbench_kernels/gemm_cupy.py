@@ -41,15 +41,6 @@ _LAYOUTS = {
     "TN": (const.OP_T, const.OP_N),
     "TT": (const.OP_T, const.OP_T),
 }
-_FILL = {
-    const.R_64F: "float64",
-    const.R_32F: "float32",
-    const.R_16F: "float16",
-    const.R_16BF: "bfloat16",
-    const.R_8F_E4M3: "e4m3",
-    const.R_8I: "int8",
-    const.R_32I: "int32",
-}
 #: Written over C before a run, byte by byte: NaN in every floating-point type, and far below any sum of 8-bit products in int32.
 _POISON = {const.R_32I: 0x80}
 
@@ -251,7 +242,7 @@ class GemmCupy(Kernel):
         return Matrix(array, kind, rows, cols, ld)
 
     def _generate(self, matrix: Matrix, seed: int) -> None:
-        name = f"fill_{_FILL[matrix.kind]}"
+        name = f"fill_{const.KERNEL_TYPES[matrix.kind]}"
         args = (
             np.uint64(matrix.address), np.int64(matrix.ld), np.int64(matrix.rows), np.int64(matrix.cols), np.uint64(seed),
         )  # fmt: skip

@@ -5,6 +5,7 @@ import threading
 import pytest
 from energy.trees import TWO_PACKAGES, recorded, write_zones
 
+from flopbench.comm import SelfComm
 from flopbench.energy import rapl
 from flopbench.energy.measure import NodeUse, combine, open_meters
 
@@ -44,6 +45,27 @@ def test_a_node_sensor_that_saw_nothing_leaves_the_components():
 def test_a_lost_component_means_no_energy_since_the_rest_is_a_part():
     lost = meter(name="RAPL package-1", joules=None, reason="energy_uj: No such file or directory")
     assert combine([node("n1", meter(), lost)], "", 1e12, 10.0) == (None, "energy_uj: No such file or directory")
+
+
+def test_the_energy_of_processors_is_not_passed_off_as_that_of_a_run_on_gpus():
+    lacking = "the run is on GPUs, and their energy is not metered: GPU 0 is divided (MIG)"
+    assert combine([NodeUse("n1", [meter()], lacking)], "", 1e12, 10.0) == (None, lacking)
+    energy, _ = combine([NodeUse("n1", [meter(), meter(name="IPMI", cover="node")], lacking)], "", 1e12, 10.0)
+    assert energy.cover == ["node"]
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("cuda", "on GPUs, and their energy is not metered: no GPU was found"), ("cpu", "saw no energy")],
+)
+def test_a_node_says_when_its_gpus_compute_and_have_no_meter(tmp_path, device, told):
+    write_zones(tmp_path, TWO_PACKAGES)
+    meters = open_meters(SelfComm(), Host("n1"), device, recorded(tmp_path))
+    with meters.running(), meters.region():
+        pass
+    energy, reason = meters.over_ranks(1e12, 1.0)
+    assert energy is None
+    assert told in reason
 
 
 def test_nodes_whose_meters_see_different_parts_do_not_add_up():

@@ -7,18 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flopbench.gpu_selftest import reference
+from flopbench.gpu_selftest.own_kernels import STORED
 from flopbench.gpu_selftest.stand_in.compiled import compile_source
 from flopbench.verify.operands import widen
 
-STORED = {
-    "float64": "float64",
-    "float32": "float32",
-    "float16": "uint16",
-    "bfloat16": "uint16",
-    "e4m3": "uint8",
-    "int8": "int8",
-    "int32": "int32",
-}
 MARK = 0x5A
 
 

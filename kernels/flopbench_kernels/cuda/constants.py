@@ -23,6 +23,18 @@ COMPUTE_32F_FAST_TF32 = 77
 
 # cudaDataType_t; CuPy does not export CUDA_R_32I and CUDA_R_8F_E4M3
 R_32F, R_64F, R_16F, R_8I, R_32I, R_16BF, R_8F_E4M3 = 0, 1, 2, 3, 10, 14, 28
+#: What our own CUDA kernels are called after the type that they work on: fill_float64, weigh_float64 ...
+KERNEL_TYPES = MappingProxyType(
+    {
+        R_64F: "float64",
+        R_32F: "float32",
+        R_16F: "float16",
+        R_16BF: "bfloat16",
+        R_8F_E4M3: "e4m3",
+        R_8I: "int8",
+        R_32I: "int32",
+    }
+)
 
 GEMM_DEFAULT = -1  # cublasGemmAlgo_t: the library's own heuristic
 

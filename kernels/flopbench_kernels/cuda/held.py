@@ -16,15 +16,6 @@ from flopbench_kernels.cuda.matrix import Matrix
 
 LANES, GROUPS = 32, 4  # as in check.cu
 _LEAST = 1024
-_NAMES = {
-    const.R_64F: "float64",
-    const.R_32F: "float32",
-    const.R_16F: "float16",
-    const.R_16BF: "bfloat16",
-    const.R_8F_E4M3: "e4m3",
-    const.R_8I: "int8",
-    const.R_32I: "int32",
-}
 
 
 def check_bytes(longest: int) -> int:
@@ -97,7 +88,10 @@ class DeviceMatrix:
             padded = np.zeros((GROUPS, self.shape[0]))
             padded[: len(part)] = part
             self._launch(
-                f"weigh_{_NAMES[self._stored.kind]}", padded, np.int64(squared), np.uint64(self._space.partial)
+                f"weigh_{const.KERNEL_TYPES[self._stored.kind]}",
+                padded,
+                np.int64(squared),
+                np.uint64(self._space.partial),
             )
             self._add("add_lanes_float64", GROUPS * columns)
             sums = self._space.get(self._space.sums, GROUPS * columns, np.float64).reshape(GROUPS, columns)
@@ -121,7 +115,7 @@ class DeviceMatrix:
 
     def times_modulo(self, x: np.ndarray) -> np.ndarray:
         """x @ M modulo 2^64 for integers, uint64, shape (1, columns); x is uint64, shape (1, rows)."""
-        self._launch(f"count_{_NAMES[self._stored.kind]}", x, np.uint64(self._space.partial))
+        self._launch(f"count_{const.KERNEL_TYPES[self._stored.kind]}", x, np.uint64(self._space.partial))
         self._add("add_lanes_uint64", self.shape[1])
         return self._space.get(self._space.sums, self.shape[1], np.uint64).reshape(1, -1)
 
