@@ -7,12 +7,13 @@
     fp64 fp32 our kernel against NumPy's OpenBLAS and MKL, on one thread and on all
     int8      our kernel against torch._int_mm and MKL's s8u8s32; without AMX against the ceiling of VNNI
     bf16      our kernel against PyTorch's bfloat16 and MKL's bf16bf16f32
-    fp16      our kernel against PyTorch's float16 and MKL's hgemm
+    fp16      our kernel against PyTorch's float16 and MKL's hgemm; in FP16 arithmetic where the processor has it, like hgemm
     start     the first run with an empty cache of compiled code, and later ones
 
 Contestants take turns in one process (A B C, B C A, ...), each run after the threads of the one before have gone to sleep. A line is one
 ratio: the median of both rates, and the median, lowest and highest of the ratios of the rounds. MKL and PyTorch are found if they are
-installed (`pip install mkl torch`); a peer that would take more than 6 s a run is met at a smaller n, and the line says so.
+installed (`pip install mkl torch`), or MKL where --mkl or FLOPBENCH_BLAS says that its libmkl_rt.so is; a peer that would take more than
+6 s a run is met at a smaller n, and the line says so.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flopbench_kernels import blas_library
 from flopbench_kernels.gemm_numba import isa
 from threadpoolctl import threadpool_limits
 
 from flopbench import ceiling, registry
 from flopbench.comm import SelfComm
+from flopbench.errors import BadInput
 from flopbench.flops import gemm_flops
 from flopbench.kernel_api import GemmProblem, Settings
 from flopbench.machine.detect import detect
@@ -84,14 +87,15 @@ def kernel(name: str, at_least: float | None = None, label: str = "", **settings
     return Contestant(label or name.removeprefix("gemm_"), make, at_least)
 
 
-def mkl(name: str, at_least: float | None, label: str, only_an_aim: bool = False) -> Contestant:
-    """One of MKL's products, through the kernel that calls a BLAS by ctypes."""
-    found = kernel(name, at_least, label, blas="mkl")
+def mkl(library: str, name: str, at_least: float | None, label: str, only_an_aim: bool = False) -> Contestant:
+    """One of the products of MKL, which is at or called `library`, through the kernel that calls a BLAS by ctypes."""
+    found = kernel(name, at_least, label, blas=library)
 
     def make(n: int, threads: int, stack: ExitStack) -> Callable[[], object]:
-        if not list(Path(sys.prefix, "lib").glob("libmkl_rt.so*")):
-            raise Absent("MKL is not installed (pip install mkl)")
-        return found.make(n, threads, stack)
+        try:
+            return found.make(n, threads, stack)
+        except BadInput as error:
+            raise Absent(str(error)) from error
 
     return Contestant(found.label, make, at_least, only_an_aim)
 
@@ -115,21 +119,23 @@ def torch(kind: str, at_least: float | None) -> Contestant:
     return Contestant("torch._int_mm" if kind == "int8" else f"torch {kind}", make, at_least)
 
 
-CONTESTS: dict[str, list[Contestant]] = {
-    precision: [
-        kernel(f"gemm_{precision}_numba"),
-        kernel(f"gemm_{precision}_numpy", 0.97, "NumPy's OpenBLAS"),
-        mkl(f"gemm_{precision}_cblas", 1.05, "MKL", only_an_aim=True),
-    ]
-    for precision in ("fp64", "fp32")
-}
-CONTESTS["int8"] = [kernel("gemm_int8_numba"), torch("int8", 1.3), mkl("gemm_int8_cblas", None, "MKL s8u8s32")]
-CONTESTS["bf16"] = [
-    kernel("gemm_bf16_numba"), torch("bfloat16", 1.0), mkl("gemm_bf16_cblas", None, "MKL bf16bf16f32"),
-]  # fmt: skip
-CONTESTS["fp16"] = [
-    kernel("gemm_fp16_numba"), torch("float16", 2.0), mkl("gemm_fp16_cblas_acc16", 0.9, "MKL hgemm"),
-]  # fmt: skip
+PRECISIONS = ("fp64", "fp32", "int8", "bf16", "fp16")
+
+
+def contestants(precision: str, library: str) -> list[Contestant]:
+    """Our kernel, then its peers; `library` is MKL's path or name."""
+    ours = kernel(f"gemm_{precision}_numba")
+    if precision == "int8":
+        return [ours, torch("int8", 1.3), mkl(library, "gemm_int8_cblas", None, "MKL s8u8s32")]
+    if precision == "bf16":
+        return [ours, torch("bfloat16", 1.0), mkl(library, "gemm_bf16_cblas", None, "MKL bf16bf16f32")]
+    if precision == "fp16":
+        peers = [torch("float16", 2.0), mkl(library, "gemm_fp16_cblas_acc16", 0.9, "MKL hgemm")]
+        if isa.why_not("avx512fp16", MACHINE):
+            return [ours, *peers]
+        return [kernel("gemm_fp16_numba_acc16"), *peers, ours]
+    openblas = kernel(f"gemm_{precision}_numpy", 0.97, "NumPy's OpenBLAS")
+    return [ours, openblas, mkl(library, f"gemm_{precision}_cblas", 1.05, "MKL", only_an_aim=True)]
 
 
 def say(what: str, ours: str, theirs: str, pairs: Sequence[tuple[float, float]], bound: str = "") -> None:
@@ -179,9 +185,9 @@ def duel(ours: Contestant, peers: Sequence[Contestant], n: int, threads: int, ro
         say(what, ours.label, peer.label, list(zip(rates[0], theirs, strict=True)), bound)
 
 
-def contest(name: str, rounds: int) -> None:
+def contest(name: str, library: str, rounds: int) -> None:
     """Our kernel against every peer that is here, at both sizes; FP64 and FP32 also on one thread."""
-    ours, *peers = CONTESTS[name]
+    ours, *peers = contestants(name, library)
     for threads in sorted({1, ALL}) if name in ("fp64", "fp32") else [ALL]:
         meetings: dict[int, list[Contestant]] = {}
         for peer in peers:
@@ -281,7 +287,7 @@ def start(rounds: int) -> None:
             )
 
 
-PARTS = ("harness", *CONTESTS, "start")
+PARTS = ("harness", *PRECISIONS, "start")
 
 
 def main() -> None:
@@ -291,6 +297,7 @@ def main() -> None:
         "--only", type=lambda text: text.split(","), default=PARTS, metavar="NAMES", help="of the parts above"
     )
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--mkl", default=os.environ.get(blas_library.VARIABLE, "mkl"), metavar="PATH")
     parser.add_argument("--bare", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bare:
@@ -308,7 +315,7 @@ def main() -> None:
         elif part == "start":
             start(given.pairs)
         else:
-            contest(part, given.pairs)
+            contest(part, given.mkl, given.pairs)
             if part in ("int8", "bf16", "fp16"):
                 special_instructions(part, given.pairs)
         print(f"   ({time.perf_counter() - began:.0f} s)", flush=True)
