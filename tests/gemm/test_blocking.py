@@ -27,7 +27,7 @@ def test_blocks_fit_their_caches_and_are_whole_tiles(row, caches, m, n, k, threa
     block = blocking.choose(row, caches, m, n, k, threads)
     assert block.m_c % row.m_r == 0 and block.n_c % row.n_r == 0 and block.k_c % row.granule == 0
     assert min(block.m_c, block.n_c, block.k_c) > 0
-    assert block.k_c * (row.m_r * row.a_bytes + row.n_r * row.b_bytes) <= caches.l1
+    assert block.k_c * (row.m_r * row.a_bytes + row.n_r * row.b_bytes) <= (caches.l1, caches.l2)[row.panels_in - 1]
     assert block.m_c == row.m_r or block.m_c * block.k_c * row.a_bytes <= caches.l2
     assert block.n_c == row.n_r or block.n_c * block.k_c * row.b_bytes <= caches.l3
 
@@ -55,6 +55,13 @@ def test_cache_sizes_come_from_the_machine_and_instructions_do_not_count():
         Cache(level=2, kind="unified", bytes=2048 * KIB),
     ]
     assert blocking.caches_of(machine) == blocking.Caches(48 * KIB, 2048 * KIB, blocking.SMALLEST.l3)
+
+
+def test_tiles_have_longer_panels_and_visit_c_once_where_l2_allows():
+    sapphire_rapids = blocking.Caches(48 * KIB, 2048 * KIB, 32 * KIB * KIB)
+    for precision, k_c in (("int8", 4096), ("bf16", 2048)):
+        row = next(row for row in microkernels.TABLE if row.isa == "amx" and row.precision == precision)
+        assert blocking.choose(row, sapphire_rapids, 4096, 4096, 4096, 16).k_c == k_c
 
 
 @pytest.mark.parametrize(("label", "k_c"), [("fp64_float64_avx2_6x8", 260), ("int8_int32_avx2_6x16", 668)])

@@ -51,14 +51,14 @@ INNER_LOOP = {
     "fp32_float32_avx2_6x16": ("haswell", {"vfmadd231ps": 48}),
     "fp32_float32_avx512_14x32": ("skylake-avx512", {"vfmadd231ps": 112}),
     "bf16_float32_avx512bf16_14x32": ("znver4", {"vdpbf16ps": 56}),
-    "bf16_float32_amx_32x32": ("sapphirerapids", {"tdpbf16ps": 4, "tileloadd": 4}),
+    "bf16_float32_amx_32x32": ("sapphirerapids", {"tdpbf16ps": 4, "tileloadd": 4, "prefetchw": 1}),
     "fp16_float32_amxfp16_32x32": ("graniterapids", {"tdpfp16ps": 4, "tileloadd": 4}),
-    "fp16_float16_avx512fp16_14x64": ("sapphirerapids", {"vfmadd231ph": 112}),
+    "fp16_float16_avx512fp16_14x64": ("sapphirerapids", {"vfmadd231ph": 112, "vbroadcastss": 56}),
     "int8_int32_avx2_6x16": ("haswell", {"vpmaddwd": 24, "vpaddd": 24}),
     "int8_int32_avx512_14x32": ("skylake-avx512", {"vpmaddwd": 56, "vpaddd": 56}),
     "int8_int32_avxvnni_6x16": ("alderlake", {"vpdpbusd": 24}),
     "int8_int32_avx512vnni_14x32": ("cascadelake", {"vpdpbusd": 56}),
-    "int8_int32_amx_32x32": ("sapphirerapids", {"tdpbssd": 4, "tileloadd": 4}),
+    "int8_int32_amx_32x32": ("sapphirerapids", {"tdpbssd": 4, "tileloadd": 4, "prefetchw": 1}),
 }
 
 

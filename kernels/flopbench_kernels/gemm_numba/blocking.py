@@ -1,7 +1,8 @@
 """Block sizes from cache sizes: how much of each cache a block may fill, and why.
 
 After Low, Igual, Smith and Quintana-Orti, "Analytical Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016: the panels of
-the micro-kernel stay in L1, a block of A stays in L2, a block of B in L3.
+the micro-kernel stay in L1, a block of A stays in L2, a block of B in L3. Matrix tiles (AMX) need 64 bytes of panels in a cycle at most,
+which L2 can give, and multiply so fast that every further visit to C costs more: their panels are as long as L2 allows.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Fill:
     """How much of each cache a block may take, and how large a job may be."""
 
     l1_panels: float = 0.9  # a panel of A and one of B over k_c; the rest is for the tile of C
+    l2_panels: float = 0.125  # the same, for micro-kernels that L2 feeds: an eighth leaves room for several panels of A
     l2_block: float = 0.5  # the block of A; the rest is for panels of B and tiles of C passing through
     l3_block: float = 0.5  # the block of B of one job; the rest is for the packing of the next block of k
     columns: int = 512  # of one job, so that the last one of a phase delays the team by less than a hundredth of it
@@ -62,7 +64,8 @@ def caches_of(machine: Any) -> Caches:
 def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int, threads: int) -> Blocking:
     """Block sizes for an m x n x k product by `threads` threads."""
     per_k = row.m_r * row.a_bytes + row.n_r * row.b_bytes
-    k_c = _share(k, int(caches.l1 * _FILL.l1_panels / per_k), row.granule)
+    panels = caches.l1 * _FILL.l1_panels if row.panels_in == 1 else caches.l2 * _FILL.l2_panels
+    k_c = _share(k, int(panels / per_k), row.granule)
     m_c = _share(m, int(caches.l2 * _FILL.l2_block / (k_c * row.a_bytes)), row.m_r)
     n_c = _share(n, min(_FILL.columns, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
     wanted = threads * _FILL.jobs_per_thread if threads > 1 else 1

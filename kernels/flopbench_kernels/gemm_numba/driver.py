@@ -53,6 +53,7 @@ class Plan(NamedTuple):
     b_half: int
     a_packed: int
     b_packed: int
+    panels_per_job: int  # packed by one job
     a_tail: int  # offset, in a panel of A, of what finish_a leaves for the micro-kernel
     scratch: int  # one tile per thread, `scratch_step` bytes apart
     scratch_step: int
@@ -65,8 +66,7 @@ class Plan(NamedTuple):
     leave: int
 
 
-#: Panels packed by one job, and k packed of a panel at a time where its rows are neighbours in memory (then whole lines are used up).
-PANELS_PER_JOB = 16
+#: k packed of a panel at a time where its rows are neighbours in memory (then whole lines are used up).
 K_AT_ONCE = 32
 #: Layout of what threads share, in units of 8 bytes: a flag and counters on cache lines of their own.
 LINE = 8
@@ -143,18 +143,18 @@ def wait(counter, goal, shared, yield_cpu):
 
 @jit
 def pack_job(p, job, a_jobs, block, half):
-    """Pack PANELS_PER_JOB panels of A, or of B for jobs from a_jobs on, over block `block` of k."""
+    """Pack panels_per_job panels of A, or of B for jobs from a_jobs on, over block `block` of k."""
     k0 = block * p.k_c
     kc = min(p.k_c, p.k - k0)
     if job < a_jobs:
-        first, count, width, panel, size = job * PANELS_PER_JOB, p.m, p.m_r, p.a_panel, p.a_bytes
+        first, count, width, panel, size = job * p.panels_per_job, p.m, p.m_r, p.a_panel, p.a_bytes
         source, width_stride, k_stride = p.a + k0 * p.a_column, p.a_row, p.a_column
         target, function, finish = p.a_packed + half * p.a_half, p.pack_a, p.finish_a
     else:
-        first, count, width, panel, size = (job - a_jobs) * PANELS_PER_JOB, p.n, p.n_r, p.b_panel, p.b_bytes
+        first, count, width, panel, size = (job - a_jobs) * p.panels_per_job, p.n, p.n_r, p.b_panel, p.b_bytes
         source, width_stride, k_stride = p.b + k0 * p.b_row, p.b_column, p.b_row
         target, function, finish = p.b_packed + half * p.b_half, p.pack_b, 0
-    last = min(first + PANELS_PER_JOB, (count + width - 1) // width)
+    last = min(first + p.panels_per_job, (count + width - 1) // width)
     step = kc
     if abs(width_stride) < abs(k_stride):
         step = max(K_AT_ONCE, p.granule)
@@ -201,8 +201,8 @@ def multiply_job(p, job, block, half, tile):
 @jit
 def jobs_of(p):
     """Packing jobs for A and for both operands, and products, of one block of k."""
-    a_jobs = ((p.m + p.m_r - 1) // p.m_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
-    b_jobs = ((p.n + p.n_r - 1) // p.n_r + PANELS_PER_JOB - 1) // PANELS_PER_JOB
+    a_jobs = ((p.m + p.m_r - 1) // p.m_r + p.panels_per_job - 1) // p.panels_per_job
+    b_jobs = ((p.n + p.n_r - 1) // p.n_r + p.panels_per_job - 1) // p.panels_per_job
     return a_jobs, a_jobs + b_jobs, ((p.m + p.m_c - 1) // p.m_c) * ((p.n + p.n_c - 1) // p.n_c)
 
 

@@ -1,5 +1,8 @@
 """The micro-kernel of matrix tiles (AMX): a 32 x 32 tile of C in four tile registers, two each for A and B.
 
+Four dot products of tiles need 64 cycles and the tile of C is 64 cache lines, so that one line of it is asked for in each step of k, ahead
+of its use; when the tile is complete, this goes on with the rows below, which are the next tile.
+
 A tile of A is 16 rows of 64 bytes along k; a tile of B is 16 units of k (4 bytes each) for 16 columns. Both lie in the panels as the
 packing leaves them: [k / a_unit][32][a_unit] and [k / b_unit][32][b_unit] with units of 64 and of 4 bytes.
 """
@@ -10,7 +13,7 @@ from llvmlite import ir
 
 from flopbench_kernels.gemm_numba.instructions import Native
 from flopbench_kernels.gemm_numba.micro_vector import ARGUMENTS
-from flopbench_kernels.gemm_numba.vector_ir import I8, I64, at, const, function
+from flopbench_kernels.gemm_numba.vector_ir import I8, I64, at, const, function, prefetch
 
 M_R = N_R = 32
 STEP_BYTES = 64  # of k, of one row of A
@@ -40,7 +43,8 @@ def emit(module: ir.Module, kind: str, native: Native) -> None:
     b.branch(body)
 
     b.position_at_end(body)
-    step, qa, qb = b.phi(I64), b.phi(I64), b.phi(I64)
+    step, qa, qb, qc = b.phi(I64), b.phi(I64), b.phi(I64), b.phi(I64)
+    prefetch(b, qc, write=True)
     a_stride, b_stride = const(_TILE_ROW_BYTES), const(4 * N_R)
     native.tile_load(b, _B[0], qb, b_stride)
     native.tile_load(b, _A[0], qa, a_stride)
@@ -51,10 +55,13 @@ def emit(module: ir.Module, kind: str, native: Native) -> None:
     native.tile_dot(b, kind, _C[2], _A[1], _B[0])
     native.tile_dot(b, kind, _C[3], _A[1], _B[1])
     following = b.add(step, const(1))
+    left = b.icmp_signed("==", b.and_(step, const(1)), const(0))
+    next_line = b.select(left, const(_TILE_ROW_BYTES), b.sub(row_bytes, const(_TILE_ROW_BYTES)))
     for phi, start, value in (
         (step, const(0), following),
         (qa, pa, at(b, qa, M_R * STEP_BYTES)),
         (qb, pb, at(b, qb, N_R * STEP_BYTES)),
+        (qc, pc, b.add(qc, next_line)),
     ):
         phi.add_incoming(start, added)
         phi.add_incoming(start, zeroed)

@@ -37,7 +37,10 @@ Combine = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value], ir.Value]
 
 @dataclass(frozen=True)
 class Tile:
-    """m_r rows of n_v vectors; `unit` is the type of a unit of k in the panels, `sum` that of one sum, `result` that of C."""
+    """m_r rows of n_v vectors; `unit` is the type of a unit of k in the panels, `sum` that of one sum, `result` that of C.
+
+    `word` is the type that is broadcast from the panel of A, where that is not `unit` but several copies of it.
+    """
 
     m_r: int
     n_v: int
@@ -46,6 +49,7 @@ class Tile:
     sum: ir.Type
     result: ir.Type
     unroll: int
+    word: ir.Type | None = None
 
     @property
     def n_r(self) -> int:
@@ -68,6 +72,8 @@ def emit(module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool =
     vector = ir.VectorType(tile.unit, tile.lanes)
     sum_vector = ir.VectorType(tile.sum, tile.lanes)
     size = size_of(tile.unit)
+    word = tile.word or tile.unit
+    word_size = size_of(word)
     entry = b.block
     rows = [pc]
     for _ in range(tile.m_r - 1):
@@ -89,12 +95,15 @@ def emit(module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool =
     for u in range(tile.unroll):
         columns = [load(b, at(b, qb, (u * tile.n_v + v) * tile.lanes * size), vector, 64) for v in range(tile.n_v)]
         for i in range(tile.m_r):
-            unit = splat(b, load(b, at(b, qa, (u * tile.m_r + i) * size), tile.unit, size), tile.lanes)
+            unit = load(b, at(b, qa, (u * tile.m_r + i) * word_size), word, word_size)
+            unit = splat(b, unit, tile.lanes * size // word_size)
+            if word is not tile.unit:
+                unit = b.bitcast(unit, vector)
             for v in range(tile.n_v):
                 sums[i][v] = combine(b, sums[i][v], unit, columns[v])
     following = b.add(step, const(1))
     _carry(step, entry, const(0), body, following)
-    _carry(qa, entry, pa, body, at(b, qa, tile.unroll * tile.m_r * size))
+    _carry(qa, entry, pa, body, at(b, qa, tile.unroll * tile.m_r * word_size))
     _carry(qb, entry, pb, body, at(b, qb, tile.unroll * tile.n_r * size))
     for i in range(tile.m_r):
         for v in range(tile.n_v):

@@ -30,6 +30,7 @@ class MicroKernel:
     emit          adds the micro-kernel to a module; its own instructions come from the second argument
     portable      plain LLVM vectors: right, if slow, on any processor
     tail_bytes    behind a panel of A: the sums of its rows, for dot products of unsigned by signed
+    panels_in     the level of cache that feeds the micro-kernel: 1, or 2 where its instructions take so long that L2 keeps up
     """
 
     precision: str
@@ -46,6 +47,7 @@ class MicroKernel:
     emit: Callable[[ir.Module, Native], None]
     portable: bool = False
     tail_bytes: int = 0
+    panels_in: int = 1
 
     @property
     def label(self) -> str:
@@ -86,17 +88,29 @@ def _shape(isa: str) -> tuple[int, int, int]:
     return _SHAPE.get(isa, _SHAPE_512)
 
 
-def _fma(precision: str, isa: str, fmt: Format, accumulator: str, result: ir.Type | None = None) -> MicroKernel:
+def _fma(precision: str, isa: str, fmt: Format, accumulator: str) -> MicroKernel:
     """One FMA for each product, in the type that the operands are packed in."""
     element, unroll = fmt.packed, 4
     m_r, n_v, bits = _shape(isa)
-    tile = Tile(m_r, n_v, bits // (8 * size_of(element)), element, element, result or element, unroll)
+    tile = Tile(m_r, n_v, bits // (8 * size_of(element)), element, element, element, unroll)
 
     def emit(module: ir.Module, native: Native) -> None:
         micro_vector.emit(module, tile, micro_vector.fma)
 
-    portable = element is not HALF
-    return MicroKernel(precision, isa, accumulator, m_r, tile.n_r, fmt, fmt, 1, 1, unroll, tile.result, emit, portable)
+    return MicroKernel(precision, isa, accumulator, m_r, tile.n_r, fmt, fmt, 1, 1, unroll, tile.result, emit, True)
+
+
+def _half_fma() -> MicroKernel:
+    """FMA in FP16; the sums over a block of k go to C in FP32."""
+    unroll, pairs = 4, panels.twice(I16)
+    m_r, n_v, bits = _SHAPE_512
+    tile = Tile(m_r, n_v, bits // (8 * size_of(HALF)), HALF, HALF, FLOAT, unroll, word=pairs.packed)
+
+    def emit(module: ir.Module, native: Native) -> None:
+        micro_vector.emit(module, tile, micro_vector.fma)
+
+    halves = panels.keep(HALF)
+    return MicroKernel("fp16", "avx512fp16", "float16", m_r, tile.n_r, pairs, halves, 1, 1, unroll, FLOAT, emit)
 
 
 def _dot(precision: str, isa: str, name: str, a: Format, b: Format, unit: int, total: ir.Type) -> MicroKernel:
@@ -129,7 +143,8 @@ def _tiles(precision: str, isa: str, kind: str, fmt: Format, total: ir.Type) -> 
 
     accumulator = "int32" if total is I32 else "float32"
     m_r, n_r = micro_tiles.M_R, micro_tiles.N_R
-    return MicroKernel(precision, isa, accumulator, m_r, n_r, fmt, fmt, step, 4 // element, step, total, emit)
+    unit = 4 // element
+    return MicroKernel(precision, isa, accumulator, m_r, n_r, fmt, fmt, step, unit, step, total, emit, panels_in=2)
 
 
 def _widening_int8() -> MicroKernel:
@@ -144,7 +159,7 @@ def _widening_int8() -> MicroKernel:
     return MicroKernel("int8", "generic", "int32", m_r, tile.n_r, fmt, fmt, 1, 1, 2, I32, emit, True)
 
 
-_S8, _S16, _BF16, _FP16 = panels.keep(I8), panels.extend_int(I8, I16), panels.keep(I16), panels.keep(HALF)
+_S8, _S16, _BF16 = panels.keep(I8), panels.extend_int(I8, I16), panels.keep(I16)
 _VECTOR = ("generic", "avx2", "avx512")
 
 TABLE: tuple[MicroKernel, ...] = (
@@ -156,7 +171,7 @@ TABLE: tuple[MicroKernel, ...] = (
     _fma("fp16", "generic", panels.half_bits(), "float32"),
     *(_fma("fp16", isa, panels.extend_float(HALF, FLOAT), "float32") for isa in ("avx2", "avx512")),
     _tiles("fp16", "amxfp16", "fp16", panels.keep(I16), FLOAT),
-    _fma("fp16", "avx512fp16", _FP16, "float16", FLOAT),
+    _half_fma(),
     _widening_int8(),
     *(_dot("int8", isa, "dot_s16", _S16, _S16, 2, I32) for isa in ("avx2", "avx512")),
     *(_dot("int8", isa, "dot_us8", _S8, panels.flip_sign(), 4, I32) for isa in ("avxvnni", "avx512vnni")),

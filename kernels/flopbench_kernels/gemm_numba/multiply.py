@@ -15,6 +15,8 @@ from flopbench_kernels.gemm_numba.codegen import Compiled
 from flopbench_kernels.gemm_numba.jit import prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 
+_PANELS_PER_JOB = 16  # packed by one job at most, ...
+_PACKING_JOBS_PER_THREAD = 4  # ... and fewer, so that every thread gets some
 _LINE = 64  # bytes of a cache line, and of the longest vector: loads of packed panels never cross a line
 
 
@@ -33,6 +35,11 @@ def workspace_bytes(row: MicroKernel, block: Blocking, m: int, n: int) -> int:
     """What a Product allocates beside its operands, but for a few pages."""
     a_panel, b_panel = _panel_bytes(row, block)
     return 2 * (-(-m // row.m_r) * a_panel + -(-n // row.n_r) * b_panel)
+
+
+def _panels_per_job(panels: int, threads: int) -> int:
+    """How many of the `panels` of one block of k a job packs."""
+    return max(1, min(_PANELS_PER_JOB, panels // (threads * _PACKING_JOBS_PER_THREAD)))
 
 
 def _panel_bytes(row: MicroKernel, block: Blocking) -> tuple[int, int]:
@@ -105,6 +112,7 @@ class Product:
             b_half=b_half,
             a_packed=a_packed.ctypes.data,
             b_packed=b_packed.ctypes.data,
+            panels_per_job=_panels_per_job(-(-m // row.m_r) + -(-n // row.n_r), self.threads),
             a_tail=a_panel - _whole_lines(row.tail_bytes),
             scratch=scratch.ctypes.data,
             scratch_step=scratch_step,

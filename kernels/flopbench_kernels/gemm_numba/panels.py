@@ -80,6 +80,16 @@ def bfloat_bits() -> Format:
     return Format(I16, FLOAT, convert)
 
 
+def twice(source: ir.Type) -> Format:
+    """16 bits, two times in one 32-bit word: x86 broadcasts words of 32 bits while it loads them, shorter ones by a shuffle of their own."""
+
+    def convert(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
+        wide = b.zext(value, _like(value, I32))
+        return b.or_(wide, b.shl(wide, _same(wide, 16)))
+
+    return Format(source, I32, convert)
+
+
 def half_bits() -> Format:
     """FP16 to FP32 in integer arithmetic, for processors without an instruction for it.
 
