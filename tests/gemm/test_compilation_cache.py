@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -55,26 +56,16 @@ def test_no_place_for_a_cache_is_survived(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-class _Refuses:
-    """A pool that starts its first thread and no other."""
+def test_threads_end_if_one_of_them_cannot_be_started(monkeypatch):
+    start = threading.Thread.start
 
-    def __init__(self, pool):
-        self.pool, self.first = pool, True
-
-    def submit(self, *arguments):
-        if not self.first:
+    def refuse(thread):
+        if thread.name == "gemm_2":
             raise RuntimeError("can't start new thread")
-        self.first = False
-        return self.pool.submit(*arguments)
+        start(thread)
 
-    def shutdown(self):
-        self.pool.shutdown()
-
-
-def test_threads_do_not_wait_for_one_that_could_not_be_started():
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     row = microkernels.least("fp64", "float64")
-    product = Product(row, Blocking(row.m_r, row.n_r, 4), np.ones((9, 9)), np.ones((9, 9)), np.empty((9, 9)), threads=3)
-    product._pool = _Refuses(product._pool)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        product.run()
-    product.close()
+        Product(row, Blocking(row.m_r, row.n_r, 4), np.ones((9, 9)), np.ones((9, 9)), np.empty((9, 9)), threads=3)
+    assert not [thread for thread in threading.enumerate() if thread.name == "gemm_1"]

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import signal
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 from flopbench_kernels.gemm_numba import isa, microkernels
@@ -65,6 +71,55 @@ def test_many_small_jobs_on_more_threads_than_cores_stay_in_order(threads):
         product.run()
         assert np.array_equal(c, a.astype(np.int64) @ b.astype(np.int64))
     product.close()
+
+
+def running() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gemm_")]
+
+
+@pytest.mark.parametrize("ending", ["closed", "forgotten"])
+def test_the_threads_end_with_their_product(ending):
+    gc.collect()  # products of other tests
+    row = microkernels.least("fp64", "float64")
+    product = Product(row, Blocking(row.m_r, row.n_r, 4), np.ones((9, 4)), np.ones((4, 9)), np.empty((9, 9)), threads=3)
+    product.run()
+    assert running() == ["gemm_1", "gemm_2"]
+    if ending == "closed":
+        product.close()
+    del product
+    gc.collect()
+    assert running() == []
+
+
+def test_a_process_ends_though_its_product_was_not_closed():
+    code = """if True:
+        import numpy as np
+        from flopbench_kernels.gemm_numba import microkernels, multiply
+        row = microkernels.least("fp64", "float64")
+        a = np.ones((9, 9))
+        product = multiply.Product(row, multiply.Blocking(row.m_r, row.n_r, 4), a, a, np.empty((9, 9)), threads=3)
+        product.run()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_signals_do_not_make_sleeping_threads_work():
+    """Each signal ends a wait in the kernel early; a thread that then began would count itself as finished."""
+    row = microkernels.least("fp64", "float64")
+    a, c = np.ones((9, 9)), np.empty((9, 9))
+    product = Product(row, Blocking(row.m_r, row.n_r, 4), a, a, c, threads=3)
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    try:
+        for _ in range(20):
+            for thread in threading.enumerate():
+                if thread.name in running():
+                    signal.pthread_kill(thread.ident, signal.SIGUSR1)
+            c.fill(-1)
+            product.run()
+            assert (c == 9.0).all()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        product.close()
 
 
 def test_what_lies_around_c_is_left_alone():

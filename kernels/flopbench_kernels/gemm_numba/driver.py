@@ -68,9 +68,11 @@ class Plan(NamedTuple):
 
 #: k packed of a panel at a time where its rows are neighbours in memory (then whole lines are used up).
 K_AT_ONCE = 32
-#: Layout of what threads share, in units of 8 bytes: a flag and counters on cache lines of their own.
+#: Layout of what threads share during a product, in units of 8 bytes: counters on cache lines of their own.
 LINE = 8
-ABORT, NEXT_JOB, COUNTERS = 0, LINE, 2 * LINE
+NEXT_JOB, COUNTERS = 0, LINE
+#: The same of what they share from one product to the next; a semaphore for each thread follows, a line apart.
+ROUND, FINISHED, STOP, SEMAPHORES = 0, LINE, 2 * LINE, 3 * LINE
 
 
 @intrinsic
@@ -89,6 +91,12 @@ def call6(typing_context, function, a, b, c, d, e, f):
 def call3(typing_context, function, a, b, c):
     """Call the machine code at address `function` with three integers."""
     return types.void(*[types.int64] * 4), _call
+
+
+@intrinsic
+def call1(typing_context, function, a):
+    """Call the machine code at address `function` with one integer."""
+    return types.void(types.int64, types.int64), _call
 
 
 @intrinsic
@@ -132,10 +140,10 @@ def shared_size(blocks: int, products: int) -> int:
 
 
 @jit
-def wait(counter, goal, shared, yield_cpu):
-    """Wait until `counter` has reached `goal`, or the team gives up. Spins first, then lets others have the processor."""
+def wait(counter, goal, yield_cpu):
+    """Wait until `counter` has reached `goal`. Spins first, then lets others have the processor."""
     spins = 0
-    while fetch(counter) < goal and fetch(shared + 8 * ABORT) == 0:
+    while fetch(counter) < goal:
         spins += 1
         if spins > 1000:
             call0(yield_cpu)
@@ -219,7 +227,7 @@ def work(p, shared, thread, yield_cpu):
     if p.enter != 0:
         call0(p.enter)
     job = fetch_add(shared + 8 * NEXT_JOB)
-    while job < blocks * (packs + products) and fetch(shared + 8 * ABORT) == 0:
+    while job < blocks * (packs + products):
         block = (job - packs) // (packs + products)  # -1: the packing that comes before all products
         index = (job - packs) % (packs + products) if block >= 0 else job
         start = products // 2  # where the packing of the next block stands among the products of this one
@@ -229,16 +237,41 @@ def work(p, shared, thread, yield_cpu):
             start = products
         if start <= index < start + packs:
             if block > 0:
-                wait(multiplied + (block - 1) * line, products, shared, yield_cpu)
+                wait(multiplied + (block - 1) * line, products, yield_cpu)
             pack_job(p, index - start, a_jobs, block + 1, (block + 1) % 2)
             fetch_add(packed + (block + 1) * line)
         else:
             part = index if index < start else index - packs
-            wait(packed + block * line, packs, shared, yield_cpu)
-            wait(received + part * 8, block, shared, yield_cpu)
+            wait(packed + block * line, packs, yield_cpu)
+            wait(received + part * 8, block, yield_cpu)
             multiply_job(p, part, block, block % 2, tile)
             fetch_add(received + part * 8)
             fetch_add(multiplied + block * line)
         job = fetch_add(shared + 8 * NEXT_JOB)
     if p.leave != 0:
         call0(p.leave)
+
+
+@jit
+def take_part(p, shared, team, thread, threads, yield_cpu, semaphore):
+    """Thread 0: one product, together with the others. Another thread: its part of every product, until the team is dissolved.
+
+    `team` is the address of what ROUND ... SEMAPHORES describe. `semaphore` is the address of sem_post for thread 0, of sem_wait for the
+    others. sem_wait may come back early, after a signal, so that only the count of rounds says that there is work.
+    """
+    if thread == 0:
+        rounds = fetch_add(team + 8 * ROUND) + 1
+        for other in range(1, threads):
+            call1(semaphore, team + 8 * (SEMAPHORES + other * LINE))
+        work(p, shared, thread, yield_cpu)
+        wait(team + 8 * FINISHED, rounds * (threads - 1), yield_cpu)
+        return
+    done = 0
+    while True:
+        while fetch(team + 8 * ROUND) == done and fetch(team + 8 * STOP) == 0:
+            call1(semaphore, team + 8 * (SEMAPHORES + thread * LINE))
+        if fetch(team + 8 * STOP) != 0:
+            return
+        work(p, shared, thread, yield_cpu)
+        done += 1
+        fetch_add(team + 8 * FINISHED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +12,7 @@ from flopbench_kernels.gemm_numba.blocking import Blocking
 from flopbench_kernels.gemm_numba.codegen import Compiled
 from flopbench_kernels.gemm_numba.jit import prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
+from flopbench_kernels.gemm_numba.team import Team
 
 _PANELS_PER_JOB = 16  # packed by one job at most, ...
 _PACKING_JOBS_PER_THREAD = 4  # ... and fewer, so that every thread gets some
@@ -81,7 +80,6 @@ class Product:
         products = -(-m // block.m_c) * -(-n // block.n_c)
         self._shared = np.zeros(driver.shared_size(-(-k // block.k_c), products), dtype=np.int64)
         self._keep = [code, a_packed, b_packed, scratch]
-        self._yield = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value
         self.plan = driver.Plan(
             m=m,
             n=n,
@@ -124,26 +122,16 @@ class Product:
             enter=code.addresses.get("enter", 0),
             leave=code.addresses.get("leave", 0),
         )
-        self.code_origin = prepare(driver.work, self.plan, 0, 0, 0)
-        self._pool = ThreadPoolExecutor(self.threads - 1, "gemm") if self.threads > 1 else None
+        self.code_origin = prepare(driver.take_part, self.plan, 0, 0, 0, 0, 0, 0)
+        self._team = Team(self.threads)
+        self._team.start(self.plan, self._shared.ctypes.data, [*self._keep, self._shared])
 
     def run(self) -> None:
         """Multiply; returns when C is written."""
         self._shared[:] = 0
-        address = self._shared.ctypes.data
-        others = []
-        try:
-            for thread in range(1, self.threads):
-                others.append(self._pool.submit(driver.work, self.plan, address, thread, self._yield))
-            driver.work(self.plan, address, 0, self._yield)
-            for other in others:
-                other.result()
-        except BaseException:
-            self._shared[driver.ABORT] = 1  # nobody waits for a thread that will not come
-            raise
+        self._team.work(self.plan, self._shared.ctypes.data)
 
     def close(self) -> None:
         """End the threads and give the workspace back."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._team.close()
         self._keep.clear()

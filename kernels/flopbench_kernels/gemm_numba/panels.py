@@ -81,7 +81,7 @@ def bfloat_bits() -> Format:
 
 
 def twice(source: ir.Type) -> Format:
-    """16 bits, two times in one 32-bit word: x86 broadcasts words of 32 bits while it loads them, shorter ones by a shuffle of their own."""
+    """16 bits, two times in one 32-bit word: x86 broadcasts such words while it loads them, shorter ones by a shuffle."""
 
     def convert(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
         wide = b.zext(value, _like(value, I32))
