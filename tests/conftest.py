@@ -1,13 +1,18 @@
-"""Fixtures for every test: kernels that are registered for one test only."""
+"""For every test: examples without a time limit, kernels that are registered for one test only, what one process of several runs alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flopbench import registry
 from flopbench.kernel_api import Kernel
+
+# Hypothesis would fail an example that takes over 200 ms: on a busy machine, any.
+settings.register_profile("flopbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("flopbench")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,12 @@ class _Registered:
 
     def load(self) -> type[Kernel]:
         return self.cls
+
+
+def pytest_itemcollected(item):
+    """Waiting ranks keep a core busy: of several test processes (pytest -n 2), one runs all tests that start ranks."""
+    if item.get_closest_marker("mpi"):
+        item.add_marker(pytest.mark.xdist_group("mpi"))
 
 
 @pytest.fixture
