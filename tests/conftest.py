@@ -1,4 +1,4 @@
-"""For every test: examples without a time limit, kernels that are registered for one test only, what one process of several runs alone."""
+"""For every test: Hypothesis without a clock, and kernels that are registered for one test only."""
 
 from __future__ import annotations
 
@@ -25,12 +25,6 @@ class _Registered:
 
     def load(self) -> type[Kernel]:
         return self.cls
-
-
-def pytest_itemcollected(item):
-    """Waiting ranks keep a core busy: of several test processes (pytest -n 2), one runs all tests that start ranks."""
-    if item.get_closest_marker("mpi"):
-        item.add_marker(pytest.mark.xdist_group("mpi"))
 
 
 @pytest.fixture

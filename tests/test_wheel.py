@@ -14,7 +14,7 @@ from flopbench.gpu import probe
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"flopbench": ROOT / "flopbench", "flopbench_kernels": ROOT / "kernels" / "flopbench_kernels"}
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # one wheel for all
+pytestmark = pytest.mark.slow
 
 #: The items of the self-test over the stand-in, from the installed package: no GPU, and nothing of the checkout.
 ON_THE_STAND_IN = """\

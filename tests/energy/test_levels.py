@@ -201,7 +201,6 @@ IDLE = ["--idle", "2024-04-24T03:00+02:00", "2024-04-24T05:00+02:00"]
     ],
     ids=["nothing said", "1", "2", "2 without idle power", "3", "a node's sensor"],
 )
-@pytest.mark.xdist_group("meters of a real system")
 def test_the_meters_of_a_real_system_reach_what_its_site_can_show(options, level, tmp_path, monkeypatch):
     monkeypatch.setattr(csv_file, "read", READ_ONCE)
     log = shared("data", "hpl-logs", "claix-2023-cpu-intel-mkl-hpl.log")

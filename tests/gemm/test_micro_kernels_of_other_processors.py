@@ -20,7 +20,6 @@ from instruction_models import Model
 from layout_cases import Case, cases
 
 SPECIAL = [row for row in microkernels.TABLE if not row.portable]
-compiled = pytest.mark.xdist_group("models of instructions")  # one process compiles them all
 
 
 @cache
@@ -28,20 +27,17 @@ def code(row: microkernels.MicroKernel) -> codegen.Compiled:
     return codegen.compile_here(row.module(Model()), "native")
 
 
-@compiled
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(SPECIAL, threads=st.just(1)))
 def test_any_shape_and_layout_gives_the_product(case):
     case.compute(code(case.row))
 
 
-@compiled
 @pytest.mark.parametrize("row", SPECIAL, ids=lambda row: row.label)
 def test_whole_tiles_and_edges(row):
     Case(row, m=2 * row.m_r + 1, n=2 * row.n_r + 1, k=3 * row.granule + 1, threads=1).compute(code(row))
 
 
-@compiled
 @pytest.mark.parametrize("row", [row for row in SPECIAL if row.precision == "int8"], ids=lambda row: row.label)
 @pytest.mark.parametrize(("x", "y"), [(-128, -128), (-128, 127), (127, 127), (-128, 0)])
 def test_extreme_int8_values_do_not_saturate(row, x, y):
