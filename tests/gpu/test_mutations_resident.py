@@ -1,6 +1,7 @@
 """Bugs planted into panels on the GPU, CUDA-aware MPI and NCCL, each of which a named test must catch."""
 
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -9,21 +10,24 @@ from flopbench.gpu_selftest.stand_in import nccl
 from tests.lu import fake_mpi
 
 from . import test_lu_resident as tests
-from .test_mutations import LU, Scene, mutated
+from .test_mutations import LU, Scene, mutated, once_each
 
 PANEL, WIRE, NCCL = f"{LU}.panel_resident", f"{LU}.wire", "flopbench_kernels.cuda.nccl_wire"
 
 
+@cache
 def solved(p, q, policy, panel, exchange):
     return lambda s: tests.test_every_way_solves_hpls_problem_in_whatever_order_cuda_runs_it(
         p, q, policy, 0, panel, exchange, s.gpus
     )
 
 
+@cache
 def pivots(p, n):
     return lambda s: tests.test_the_panel_on_the_device_takes_the_pivots_of_the_panel_on_the_host(p, n, "crout", s.gpus)
 
 
+@cache
 def ties(p):
     return lambda s: tests.test_of_equal_candidates_far_apart_the_upper_row_wins(p, s.gpus)
 
@@ -166,6 +170,6 @@ def test_a_planted_bug_is_caught(name, monkeypatch):
             test(Scene(monkeypatch))
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", once_each(MUTATIONS))
 def test_the_same_test_passes_without_the_bug(name, monkeypatch):
     MUTATIONS[name][3](Scene(monkeypatch))
