@@ -106,7 +106,7 @@ class GemmRun:
             if reason is not None:
                 yield skip(reason, str(shape))
                 continue
-            record = self._case(cls, shape, rate, self._budget(shapes[place:], rate, left))
+            record = self._case(cls, shape, rate, self._budget(shapes[place:], rate, left, before))
             if record is None:
                 return
             yield record
@@ -132,11 +132,11 @@ class GemmRun:
             )
         return None
 
-    def _budget(self, shapes: Sequence[Shape], rate: float, left: float) -> float:
+    def _budget(self, shapes: Sequence[Shape], rate: float, left: float, before: Shape | None) -> float:
         """Seconds of running and checking for the first of `shapes`; at least enough for a try."""
         if self.request.n:
             return left / len(shapes)
-        return gemm_plan.budget_s(shapes, rate, left)
+        return gemm_plan.budget_s(shapes, rate, left, before, self._aside_s)
 
     def _no_room(self, cls: type[Kernel], shape: Shape) -> str | None:
         problem = self._problem(cls, shape)

@@ -9,21 +9,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flopbench.report.content import Column, Table
-from flopbench.report.rates import gemm_order, size_of, way_of
+from flopbench.report.rates import gemm_order, size_of
 from flopbench.results import Record
-from flopbench.units import percent
 
 BUSY_S = 0.5  # of timed runs at least, for a power
 BUSY_SHARE = 0.75  # of the time from the second repeat (the first is checked in full after it) to the last, at least
 
 _COLUMNS = (
-    Column("GEMM"),
+    Column("Kernel"),
     Column("Size", True),
     Column("SM clock", True),
     Column("Power", True),
     Column("Busy", True),
     Column("Readings", True),
-    Column("Throttled (share of readings)"),
+    Column("Throttled"),
 )
 _TOO_SHORT = "too short"
 
@@ -49,7 +48,7 @@ def power_w(record: Record) -> float | None:
 def meter_table(records: Sequence[Record], best_only: bool = False) -> Table | None:
     """One row a run that NVML saw; `best_only`: a row a kernel, its fastest size with a power, else its fastest. None without any."""
     seen = sorted((record for record in records if record.gpu_meters is not None), key=gemm_order)
-    notes = []
+    notes = ["Throttled: in which share of the readings. Busy: share of the time that the timed runs took."]
     if best_only:
         best: dict[str, Record] = {}
         for record in seen:
@@ -57,13 +56,15 @@ def meter_table(records: Sequence[Record], best_only: bool = False) -> Table | N
             if known is None or _merit(record) > _merit(known):
                 best[record.kernel] = record
         seen = list(best.values())
-        notes.append("Each kernel at its fastest size with a power; the records have all sizes.")
+        notes.append(
+            "Each kernel at its fastest size, of those that ran long enough for a power; the rest is in the records."
+        )
     if not seen:
         return None
     rows = tuple(_row(record) for record in seen)
     if any(_TOO_SHORT in row for row in rows):
         notes.append(
-            f"{_TOO_SHORT} to tell: under {BUSY_S:g} s of timed runs, or the GPU busy for under {percent(BUSY_SHARE)} of the time."
+            f"{_TOO_SHORT} to tell: under {BUSY_S:g} s of timed runs, or the GPU busy for under {BUSY_SHARE:.0%} of the time."
         )
     return Table("GPU during the timed runs (NVML)", _COLUMNS, rows, tuple(notes))
 
@@ -78,11 +79,12 @@ def _row(record: Record) -> tuple[str, ...]:
     power = power_w(record)
     unknown = "-" if seen.mean_power_w is None else _TOO_SHORT
     return (
-        way_of(record),
+        record.kernel,
         size_of(record),
         "-" if seen.mean_sm_clock_hz is None else f"{seen.mean_sm_clock_hz / 1e6:.0f} MHz",
         unknown if power is None else f"{power:.0f} W",
-        percent(busy(record)[1]),
+        f"{busy(record)[1]:.0%}",
         str(seen.samples),
-        ", ".join(f"{reason} {percent(share)}" for reason, share in seen.throttled.items()) or "no",
+        ", ".join(f"{reason.removeprefix('software ')} {share:.0%}" for reason, share in seen.throttled.items())
+        or "no",
     )
