@@ -67,7 +67,8 @@ def fake_kernel(
 ):
     """A kernel class: `rate` operations a second, or `seconds(run number)` each; `spoil(c, run number)` damages its product.
 
-    `rate` may be a function of n. `real=False`: every product is of 8 x 8 in fact, for sizes that a test cannot compute. `aside(n)`: seconds to set up.
+    `rate` may be a function of n. `real=False`: every product is of 8 x 8 in fact, for sizes that a test cannot compute.
+    `aside(n)`: seconds to set up.
     """
     log = Log()
 

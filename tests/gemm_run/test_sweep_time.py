@@ -119,3 +119,25 @@ def test_slow_checks_leave_five_repeats_that_fit_by_themselves():
     assert not rule.enough([0.1] * 4, elapsed_s=30.0)
     assert rule.enough([0.1] * 5, elapsed_s=30.0)
     assert rule.enough([0.6], elapsed_s=0.6)
+
+
+def test_hundreds_of_short_repeats_on_a_gpu_are_no_noise_while_their_median_is_known():
+    def warnings(seconds, device):
+        clock = FakeClock()
+        kernel = fake_kernel(clock, seconds=seconds, device=device)
+        (record,) = job(clock, GemmRequest(n=(64,), time_s=60.0, repeat=100)).run([kernel])
+        return [text for text in record.environment.warnings if "noisy" in text]
+
+    one_in_ten_late = lambda run: 5e-4 if run % 10 == 0 else 1e-4  # noqa: E731
+    two_clocks = lambda run: 1.2e-4 if run % 2 else 1e-4  # noqa: E731
+    assert warnings(one_in_ten_late, "cuda") == []
+    assert warnings(one_in_ten_late, "cpu") == ["noisy: the repeats are 400% apart; close other programs and repeat"]
+    (text,) = warnings(two_clocks, "cuda")
+    assert text.startswith("noisy: the median on the GPU is known to 18% only")
+
+
+def test_a_few_repeats_on_a_gpu_are_judged_by_how_far_apart_they_are():
+    clock = FakeClock()
+    kernel = fake_kernel(clock, seconds=lambda run: 1.0 + run % 2, device="cuda")
+    (record,) = job(clock, GemmRequest(n=(64,), time_s=600.0, repeat=5)).run([kernel])
+    assert any("noisy: the repeats are" in text for text in record.environment.warnings)
