@@ -147,6 +147,17 @@ def test_sizes_double_until_a_run_tells_enough_or_costs_too_much(truth, largest,
     assert (list(seconds), reason) == (sizes, why)
 
 
+def test_little_time_is_no_reason_for_fewer_sizes_than_there_are_terms():
+    assert list(short_runs(TUNED, time_s=0.1)[1]) == [2048, 4096, 8192]
+
+
+def test_two_sizes_are_read_as_update_and_columns():
+    """Else the squares would take up what a wrong guess of the update's rate leaves over."""
+    truth = polynomial(0.1e12, 20e-6, 0.0)
+    found = GpuTimeModel.fit({n: truth(n) for n in (2048, 4096)}, 0.1e12 / 0.6)
+    assert found.seconds(20_000) == pytest.approx(truth(20_000), rel=0.02)
+
+
 @given(
     update=st.floats(0.05e12, 200e12),
     per_column=st.floats(1e-6, 1e-3),
