@@ -139,7 +139,7 @@ class HplRun:
         if self.context.comm.rank != 0:
             return verdict, None
         shape = results.Problem(n=case.n, nb=case.nb, p=case.p, q=case.q, seed=self.request.seed)
-        tuning = _tuning(case.tuning)
+        tuning = _tuning(problem.tuning)
         return verdict, build(
             self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=tuning, phases=phases, **energy
         )
@@ -165,7 +165,7 @@ class HplRun:
 
     def _problem(self, n: int, nb: int, p: int, q: int, tuning: LuTuning) -> LuProblem:
         matrix = HplMatrix(n, self.request.seed, self.context.threads)
-        return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=tuning)
+        return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=self.kernel.tuned(tuning))
 
     def _expected(self, case: Case) -> float:
         """Seconds that a run of `case` should take."""
