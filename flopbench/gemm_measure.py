@@ -27,6 +27,8 @@ WARM_RUNS_AT_MOST = 20
 WARM_SHARE = 0.25  # of the budget at most
 INTERVAL = 0.02  # of the median: its 95 % interval may be that wide
 LEAST_MEASURED_S = 0.2  # whatever the interval, so that the repeats span more than one tick of the scheduler
+LEAST_ON_GPU_S = 1.0  # there: NVML's power needs it, see report/meters.py
+LEAST_REPEATS = 5  # resetting and checking do not bring the repeats below
 MOST_REPEATS = 1000
 SHORT_S = 0.1  # shorter runs share one step of progress: a thread that watches each would disturb it
 
@@ -41,18 +43,19 @@ class Rule:
     least_s: float = LEAST_MEASURED_S
 
     def enough(self, times: Sequence[float], elapsed_s: float = 0.0) -> bool:
-        """Whether these repeats, for which `elapsed_s` went by with resetting and checking, are all; at least one always is."""
+        """Whether these repeats, for which `elapsed_s` went by with resetting and checking, are all; at least one always is made.
+
+        Up to LEAST_REPEATS only the repeats themselves count towards the budget.
+        """
         if not times:
             return False
         if self.repeats is not None:
             return len(times) >= self.repeats
         used = sum(times)
-        if len(times) >= MOST_REPEATS or max(used, elapsed_s) + statistics.median(times) > self.budget_s:
+        spent = max(used, elapsed_s) if len(times) >= LEAST_REPEATS else used
+        if len(times) >= MOST_REPEATS or spent + statistics.median(times) > self.budget_s:
             return True
-        interval = timing.median_interval(times)
-        if interval is None or used < self.least_s:
-            return False
-        return interval[1] - interval[0] <= INTERVAL * statistics.median(times)
+        return used >= self.least_s and known(times)
 
     def warm(self, times: Sequence[float]) -> bool:
         """Whether these warm-up runs will do."""
@@ -64,6 +67,12 @@ class Rule:
             return True
         last = times[-WARM_RUNS:]
         return len(last) == WARM_RUNS and max(last) - min(last) <= STEADY * min(last)
+
+
+def known(times: Sequence[float]) -> bool:
+    """Whether the median is known: its 95 % interval is at most INTERVAL of it wide."""
+    interval = timing.median_interval(times)
+    return interval is not None and interval[1] - interval[0] <= INTERVAL * statistics.median(times)
 
 
 def measure_gemm(
@@ -104,21 +113,26 @@ def measure_gemm(
     before = cpu_times(source)
     long = expected_s is not None and expected_s >= SHORT_S
     each = progress if long else Progress(quiet=True)
-    first = now()
+    first, at_work = now(), 0.0
     with nullcontext() if long else progress.step("repeats", None):
         while not rule.enough(seen.times_s, now() - first):
             turn = len(seen.times_s) % len(kernels)
             kernel = kernels[turn]
             kernel.reset()
             began = timing.utc_now()
-            with each.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler):
+            settled = at_work >= nvml.LAG_S
+            with each.step(f"run {len(seen.times_s) + 1}", expected_s), _metered(sampler, settled):
                 seconds = timing.timed(kernel.run, comm, now, region)
             ended = timing.utc_now()
             in_full = turn not in watches
+            checking = now()
             with each.step("check", None), nullcontext() if in_full else pools.limit(limits=1, user_api="blas"):
                 verdict = _judge(kernel, problem, watches, turn, len(seen.times_s) + 1, seen.verification, threads)
+            at_work += seconds
             if in_full:
                 settle()
+                at_work = 0.0
+                seen.checking_s += now() - checking
             seen.add(seconds, began, ended, verdict)
             if verdict.verdict == "FAILED":
                 break
@@ -128,12 +142,12 @@ def measure_gemm(
 
 
 @contextmanager
-def _metered(sampler: nvml.Sampler | None) -> Iterator[None]:
+def _metered(sampler: nvml.Sampler | None, settled: bool) -> Iterator[None]:
     """Read the GPU's meters inside, on a thread of their own that starts before the clock and ends after it."""
     if sampler is None:
         yield
         return
-    sampler.resume()
+    sampler.resume(settled)
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,11 @@ from flopbench.results import PlanLine
 DEFAULT_SECONDS = 90.0
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 PROBE_N = 256
-RUNS_PER_CASE = 6  # what a size costs at least, in runs: a warm-up, three repeats, generating and checking
+RUNS_PER_CASE = 6  # what a size costs at least, in runs: a warm-up and five repeats
+CHECKS_GROW = 2.3  # by so much when n doubles, with generating; 2.1 to 2.5 times on an H200, at most 4 (n^2)
 PLATEAU = 1.03  # two doublings in a row that gain less than this: larger sizes show nothing new
-SHARE_OF_SMALL = 0.25  # of the time left for a kernel, for a size that is not its last
+SHARE_GROWS = 3  # of the time of a kernel, from a size to the next
+SHARE_OF_LAST = 0.9  # of the time left for a kernel, for its last size; generating takes the rest
 MAX_BUFFERS = 16
 
 
@@ -40,9 +43,29 @@ def shapes(n: Sequence[int], m: int | None, k: int | None) -> list[Shape]:
     return [Shape(m or size, size, k or size) for size in (n or SIZES)]
 
 
-def fits(shape: Shape, rate: float, left_s: float) -> bool:
-    """Whether a default size can be measured in the time left, at `rate` operations a second."""
-    return RUNS_PER_CASE * shape.flops / rate <= left_s
+def needed_s(shape: Shape, rate: float, before: Shape | None = None, aside_s: float = 0.0) -> float:
+    """Seconds that a default size takes at least: its runs at `rate` operations a second, and what is not run.
+
+    `aside_s` is how long generating and checking took for the size `before`.
+    """
+    doublings = math.log2(shape.m * shape.n / (before.m * before.n)) / 2 if before else 0.0
+    return RUNS_PER_CASE * shape.flops / rate + aside_s * CHECKS_GROW**doublings
+
+
+def budget_s(
+    shapes: Sequence[Shape], rate: float, left_s: float, before: Shape | None = None, aside_s: float = 0.0
+) -> float:
+    """Of the time left, what the first of `shapes` may use: each size a third of what the next gets, as many as fit at `rate`.
+
+    The largest sizes are what a sweep is for: they show the plateau. So what the next size needs is left to it, too, but for the runs that
+    this one needs itself. `before`, `aside_s`: as in `needed_s`.
+    """
+    sizes = max(1, sum(needed_s(shape, rate) <= left_s for shape in shapes))
+    if sizes == 1:
+        return SHARE_OF_LAST * left_s
+    share = left_s * (SHARE_GROWS - 1) / (SHARE_GROWS**sizes - 1)
+    free = left_s - needed_s(shapes[1], rate, before, aside_s)
+    return max(needed_s(shapes[0], rate), min(share, free))
 
 
 def on_plateau(rates: Sequence[float]) -> bool:

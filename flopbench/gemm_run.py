@@ -66,6 +66,7 @@ class GemmRun:
     settle: Callable[[], None] = timing.settle
     meters: EnergyMeters | None = None
     interrupted: bool = False
+    _aside_s: float = 0.0  # what generating and checking took for the last size
 
     def run(self, classes: Sequence[type[Kernel]]) -> Iterator[Record | Skipped]:
         """Records and what was skipped, in the order of the kernels; each kernel gets an equal part of the time that is left."""
@@ -93,18 +94,19 @@ class GemmRun:
             yield skip(str(error))
             return
         found: list[float] = []
+        before: Shape | None = None
         for place, shape in enumerate(shapes):
             left = end - self.now()
             reason = self._no_room(cls, shape)
             if reason is None and not self.request.n:
-                reason = self._not_worth_it(shape, rate, left, found)
+                reason = self._not_worth_it(shape, rate, left, found, before)
                 if reason is not None:
                     self.progress.say(f"{cls.name}: no n = {shape} or larger: {reason}")
                     return
             if reason is not None:
                 yield skip(reason, str(shape))
                 continue
-            record = self._case(cls, shape, rate, self._budget(shapes[place:], rate, left))
+            record = self._case(cls, shape, rate, self._budget(shapes[place:], rate, left, before))
             if record is None:
                 return
             yield record
@@ -112,25 +114,29 @@ class GemmRun:
                 return
             rate = record.flop_count / min(record.times_s)
             found.append(rate)
+            before = shape
 
-    def _not_worth_it(self, shape: Shape, rate: float, left: float, found: Sequence[float]) -> str | None:
+    def _not_worth_it(
+        self, shape: Shape, rate: float, left: float, found: Sequence[float], before: Shape | None
+    ) -> str | None:
         """Why the default sweep of a kernel ends before `shape`; the first size is always measured."""
         if not found:
             return None
         if gemm_plan.on_plateau(found):
             return "the rate has reached its plateau"
-        if not gemm_plan.fits(shape, rate, left):
+        needed = gemm_plan.needed_s(shape, rate, before, self._aside_s)
+        if needed > left:
             return (
-                f"a run would take {units.duration(shape.flops / rate)}, --time leaves {units.duration(max(0.0, left))}"
+                f"a run would take {units.duration(shape.flops / rate)}, with checks and repeats {units.duration(needed)}; "
+                f"--time leaves {units.duration(max(0.0, left))}"
             )
         return None
 
-    def _budget(self, shapes: Sequence[Shape], rate: float, left: float) -> float:
+    def _budget(self, shapes: Sequence[Shape], rate: float, left: float, before: Shape | None) -> float:
         """Seconds of running and checking for the first of `shapes`; at least enough for a try."""
         if self.request.n:
             return left / len(shapes)
-        last = len(shapes) == 1 or not gemm_plan.fits(shapes[1], rate, 0.75 * left)
-        return left * (0.8 if last else gemm_plan.SHARE_OF_SMALL)  # generating takes the rest
+        return gemm_plan.budget_s(shapes, rate, left, before, self._aside_s)
 
     def _no_room(self, cls: type[Kernel], shape: Shape) -> str | None:
         problem = self._problem(cls, shape)
@@ -163,7 +169,9 @@ class GemmRun:
         problem = self._problem(cls, shape)
         expected = shape.flops / rate
         lone = self.request.repeat is None and 2 * expected > budget
-        least = SHORTEST_S if self.meters and self.meters.present else gemm_measure.LEAST_MEASURED_S
+        least = gemm_measure.LEAST_ON_GPU_S if cls.device == "cuda" else gemm_measure.LEAST_MEASURED_S
+        if self.meters and self.meters.present:
+            least = SHORTEST_S
         rule = Rule(budget, self.request.repeat, warm_up=not lone, least_s=least)
         copies = gemm_plan.buffers(shape, cls.precision, self.context.machine, self.request.rotate)
         kernels = [cls(self.request.settings) for _ in range(int(copies.value))]
@@ -171,9 +179,11 @@ class GemmRun:
         warm: list[int] = []
 
         def work() -> None:
+            begin = self.now()
             for number, kernel in enumerate(kernels):
                 with self.progress.step("generate", None):
                     kernel.setup(replace(problem, seed=SEED + number), self.context.comm, self.context.machine)
+            self._aside_s = self.now() - begin
             comm, threads = self.context.comm, self.context.threads
             warm.append(
                 measure_gemm(
@@ -190,6 +200,7 @@ class GemmRun:
                     self.meters.region if self.meters else None,
                 )
             )
+            self._aside_s += seen.checking_s
 
         try:
             with self.meters.running() if self.meters else nullcontext():
@@ -216,10 +227,12 @@ class GemmRun:
             warm_text = "one run takes longer than half of the time there is; raise --time"
         if self.request.repeat is not None:
             repeats = "as asked"
-        elif rule.enough(seen.times_s) and _known(seen.times_s):
+        elif not gemm_measure.known(seen.times_s):
+            repeats = "until the time was used; the median is not known to 2 %"
+        elif rule.enough(seen.times_s):
             repeats = "until the 95 % interval of the median was under 2 %"
         else:
-            repeats = "until the time was used; the median is not known to 2 %"
+            repeats = "until the time was used; the 95 % interval of the median is under 2 %"
         return [
             PlanLine(choice="size", value=str(shape), reason=asked),
             copies,
@@ -229,10 +242,6 @@ class GemmRun:
 
     def _problem(self, cls: type[Kernel], shape: Shape) -> GemmProblem:
         return GemmProblem(shape.m, shape.n, shape.k, cls.precision, SEED)
-
-
-def _known(times: Sequence[float]) -> bool:
-    return Rule(budget_s=float("inf")).enough(times)
 
 
 def _skipper(cls: type[Kernel]) -> Callable[..., Skipped]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flopbench import grid_choice, plan, results, timing
+from flopbench import gpu_time, grid_choice, plan, results, timing, units
 from flopbench.energy.measure import EnergyMeters, told
 from flopbench.flops import lu_solve_flops
 from flopbench.hpl_matrix import HPL_SEED, HplMatrix
@@ -19,6 +19,7 @@ from flopbench.phases import PhaseClock, mean_over_ranks, over_ranks
 from flopbench.progress import Progress
 from flopbench.record import Context, build
 from flopbench.results import Phase, PlanLine, Record, Verification
+from flopbench.specs.rpeak import machine_rpeak
 from flopbench.verify import lu as verify_lu
 
 
@@ -68,6 +69,9 @@ class HplRun:
     interrupted: bool = False
     meters: EnergyMeters | None = None
     model: plan.TimeModel = field(init=False)
+    tells: bool = field(
+        init=False
+    )  # whether the model was fitted to runs that were long enough to say how long a large one takes
 
     def cases(self) -> list[Case]:
         """Every point of the sweep, outermost first: grid, N, NB, tuning (HPL 2.3, HPL_pddriver.c)."""
@@ -90,9 +94,9 @@ class HplRun:
         self.model = self._calibrate(nbs[0], grids[0])
         ns = [(n, "as asked") for n in request.n] or [self._chosen_n(nbs[0])]
         if request.memory is None:
-            seen = max(self.request.n, default=plan.CALIBRATION_N)
-            model = self.model if seen >= plan.CALIBRATION_N else None
-            self.hint = plan.full_memory_hint(model, nbs[0], self.room)
+            self.hint = plan.full_memory_hint(
+                self.model if self.tells else None, nbs[0], self.room, max(n for n, _ in ns), self._command()
+            )
         return [
             Case(n, nb, p, q, tuning, reason)
             for p, q in grids
@@ -139,7 +143,7 @@ class HplRun:
         if self.context.comm.rank != 0:
             return verdict, None
         shape = results.Problem(n=case.n, nb=case.nb, p=case.p, q=case.q, seed=self.request.seed)
-        tuning = _tuning(case.tuning)
+        tuning = _tuning(problem.tuning)
         return verdict, build(
             self.context, self.kernel, shape, flop_count, seen, start, lines, tuning=tuning, phases=phases, **energy
         )
@@ -165,7 +169,7 @@ class HplRun:
 
     def _problem(self, n: int, nb: int, p: int, q: int, tuning: LuTuning) -> LuProblem:
         matrix = HplMatrix(n, self.request.seed, self.context.threads)
-        return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=tuning)
+        return LuProblem(n=n, nb=nb, matrix=matrix, p=p, q=q, seed=self.request.seed, tuning=self.kernel.tuned(tuning))
 
     def _expected(self, case: Case) -> float:
         """Seconds that a run of `case` should take."""
@@ -175,23 +179,57 @@ class HplRun:
 
     def _calibrate(self, nb: int, grid: tuple[int, int]) -> plan.TimeModel:
         """Short runs: the warm-up, and what the time of a long run is predicted from. Never counted."""
+        if self.kernel.device != "cpu":
+            return self._calibrate_on_gpu(nb, grid)
         largest = max(self.request.n, default=plan.CALIBRATION_N)
+        self.tells = largest >= plan.CALIBRATION_N
         small, large = (min(size, largest) for size in (plan.WARM_UP_N, plan.CALIBRATION_N))
         seconds: dict[int, float] = {}
         measured: dict[int, Measured] = {}
         for n in dict.fromkeys((min(small, 500), small, large)):
-            problem = self._problem(n, min(nb, n), *grid, self.request.tuning[0])
-            with self.progress.step("warm-up", None):
-                seconds[n], phases = min((self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS)), key=_time)
-            measured[n] = Measured(Shape(n, min(nb, n), *grid), phases, seconds[n])
-        reason = f"{plan.CALIBRATION_RUNS} times each, not counted; the time of the run is predicted from the best"
-        self.lines.append(PlanLine(choice="warm-up", value=f"N = {', '.join(map(str, seconds))}", reason=reason))
+            measured[n] = self._warm_up(n, nb, grid)
+            seconds[n] = measured[n].seconds
+        self._tell_warm_up(seconds, "not counted")
         if self.context.comm.size > 1 and measured[large].phases:
             network = Network(*grid_choice.measure_network(self.context.comm))
             return OnGrid(LuModel.fit(measured[small], measured[large], network), nb, *grid)
         if len(seconds) < 3:
             return plan.RateModel(lu_solve_flops(large) / seconds[large], 0.0)
         return plan.RateModel.fit(small, seconds[small], large, seconds[large])
+
+    def _calibrate_on_gpu(self, nb: int, grid: tuple[int, int]) -> plan.TimeModel:
+        """As _calibrate, with sizes that suit the GPU, which is known only once they run. Every rank takes what rank 0 concludes."""
+        comm, fraction = self.context.comm, self.request.memory or plan.MEMORY_FRACTION
+        fits, asked = self.room.largest_n(fraction), max(self.request.n, default=plan.N_LIMIT)
+        full = f"{units.percent(fraction)} of the memory was full"
+        peak = machine_rpeak(
+            self.context.machine, self.kernel.precision, device=self.kernel.device, gpus=[self.request.settings.device_index or 0]
+        )  # fmt: skip
+        growth = gpu_time.Growth(
+            min(fits, asked),
+            "it was as asked" if asked <= fits else full,
+            self.request.time_s,
+            None if isinstance(peak, str) else peak.flops * grid[0] * grid[1],
+        )
+        seconds: dict[int, float] = {}
+        n, why = comm.bcast(growth.next(seconds))
+        while n is not None:
+            seconds[n] = self._warm_up(n, nb, grid).seconds
+            n, why = comm.bcast(growth.next(seconds))
+        self._tell_warm_up(seconds, f"not counted, N doubled until {why}")
+        self.tells = growth.tells(seconds)
+        return comm.bcast(gpu_time.GpuTimeModel.fit(seconds, growth.peak_flops))
+
+    def _warm_up(self, n: int, nb: int, grid: tuple[int, int]) -> Measured:
+        """The best of a few uncounted runs of this size."""
+        problem = self._problem(n, min(nb, n), *grid, self.request.tuning[0])
+        with self.progress.step("warm-up", None):
+            seconds, phases = min((self._uncounted(problem) for _ in range(plan.CALIBRATION_RUNS)), key=_time)
+        return Measured(Shape(n, min(nb, n), *grid), phases, seconds)
+
+    def _tell_warm_up(self, sizes: Iterable[int], how: str) -> None:
+        reason = f"{plan.CALIBRATION_RUNS} times each, {how}; the time of the run is predicted from the best"
+        self.lines.append(PlanLine(choice="warm-up", value=f"N = {', '.join(map(str, sizes))}", reason=reason))
 
     def _uncounted(self, problem: LuProblem) -> tuple[float, dict[str, float]]:
         """Seconds of one run that serves as warm-up, and of its phases, mean over the ranks of the grid."""
@@ -220,13 +258,20 @@ class HplRun:
         if self.request.memory is not None:
             return plan.choose_n_by_memory(self.request.memory, nb, self.room)
         repeats = self.request.repeat or plan.MAX_REPEATS
+        if self.kernel.device != "cpu" and not self.request.repeat:
+            repeats = plan.repeats_of_full_memory(self.model, self.request.time_s, self.room)
         return plan.choose_n_by_time(self.model, self.request.time_s, repeats, nb, self.room)
+
+    def _command(self) -> str:
+        """The command line of this request as far as it says how to run, not what."""
+        device = "" if self.kernel.device == "cpu" else f" --device {self.kernel.device}"
+        extra = "".join(f" --option {name}={value}" for name, value in self.request.settings.extra.items())
+        return f"flopbench hpl{device}{extra}"
 
     def _repeats(self, expected_s: float) -> PlanLine:
         if self.request.repeat:
             return PlanLine(choice="repeats", value=str(self.request.repeat), reason="as asked")
-        # a tenth of grace: N was chosen so that the repeats fit, and the prediction is not exact
-        repeats, reason = plan.choose_repeats(expected_s, 1.1 * self.request.time_s)
+        repeats, reason = plan.choose_repeats(expected_s, self.request.time_s)
         return PlanLine(choice="repeats", value=str(repeats), reason=reason)
 
     def _check_n(self, n: int, nb: int, grid: tuple[int, int]) -> None:

@@ -197,6 +197,10 @@ class Kernel(ABC):
             if value not in self.options[name]:
                 raise BadInput(f"--option {name}={value}; allowed: {', '.join(self.options[name])}")
 
+    def tuned(self, tuning: LuTuning) -> LuTuning:
+        """`tuning` with this kernel's own choices where the user made none (see `LuTuning.explicit`)."""
+        return tuning
+
     @abstractmethod
     def why_not(self, machine: Any) -> str | None:
         """None if this kernel can run on `machine`, else the reason in one line. Must not raise."""

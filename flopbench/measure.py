@@ -30,6 +30,7 @@ class Measurement:
     interrupted: bool = False
     phases: list[dict[str, float]] = field(default_factory=list)  # of each repeat: seconds of this rank per phase
     gpu_meters: GpuMeters | None = None
+    checking_s: float = 0.0  # what checks in full took, where the routine tells
     steal_fraction: float | None = None  # of the CPU time, from the first repeat to the last
 
     @property

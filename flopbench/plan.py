@@ -166,17 +166,24 @@ def choose_n_by_memory(fraction: float, nb: int, room: Room) -> tuple[int, str]:
     return n, f"{units.percent(fraction)} of {units.size(room.bytes)} ({room.reason})"
 
 
+def repeats_of_full_memory(model: TimeModel, seconds: float, room: Room) -> int:
+    """How often a matrix that fills the memory can run in `seconds`, 1 to 3: where the rate grows with N, N comes before repeats."""
+    return max(1, min(MAX_REPEATS, int(seconds / model.seconds(room.largest_n(MEMORY_FRACTION)))))
+
+
 def choose_repeats(predicted_seconds: float, budget: float) -> tuple[int, str]:
-    """As many repeats as fit the budget, 1 to 3."""
-    fitting = int(budget / predicted_seconds) if predicted_seconds > 0 else MAX_REPEATS
+    """As many repeats as fit the budget, 1 to 3, with a tenth of grace: N may have been chosen so that they fit, by a prediction."""
+    fitting = int(1.1 * budget / predicted_seconds) if predicted_seconds > 0 else MAX_REPEATS
     repeats = max(1, min(MAX_REPEATS, fitting))
     if repeats == MAX_REPEATS:
         return repeats, "enough for a median and a spread"
     return repeats, f"one takes about {units.duration(predicted_seconds)} and --time is {budget:g} s"
 
 
-def full_memory_hint(model: TimeModel | None, nb: int, room: Room) -> str:
-    """Which command fills the memory, and how long it will take; no time without a model of runs long enough to tell."""
+def full_memory_hint(model: TimeModel | None, nb: int, room: Room, chosen: int, command: str) -> str | None:
+    """Which command fills the memory, and how long it will take; None if N = `chosen` does. No time without a model that tells."""
     n = round_to_blocks(room.largest_n(MEMORY_FRACTION), nb)
+    if chosen >= n:
+        return None
     time = f" in about {units.duration(model.seconds(n))}" if model else ""
-    return f"flopbench hpl --memory {MEMORY_FRACTION:g} runs N = {n}{time}; Rmax grows with N"
+    return f"{command} --memory {MEMORY_FRACTION:g} runs N = {n}{time}; Rmax grows with N"

@@ -101,16 +101,31 @@ def _environment(
         blas=blas.loaded(),
         kernel=kernel.describe(),
         steal_fraction=seen.steal_fraction,
-        warnings=[*context.environment.warnings, *_warnings(seen, spread, efficiency)],
+        warnings=[*context.environment.warnings, *_warnings(seen, spread, efficiency, kernel.device)],
     )
 
 
-def _warnings(seen: Measurement, spread: results.Spread | None, efficiency: results.Efficiency) -> list[str]:
+def _noise(spread: results.Spread, device: str) -> list[str]:
+    """On a GPU, hundreds of short repeats: the extremes of so many always lie apart (launching takes 5 us or 500), the median does not."""
+    if device == "cuda" and spread.median_low_s is not None and spread.median_high_s is not None:
+        apart = (spread.median_high_s - spread.median_low_s) / spread.median_s
+        if apart > _NOISY_RANGE:
+            advice = "look at its clock and power, and at other programs on it"
+            return [f"noisy: the median on the GPU is known to {apart:.0%} only; {advice}, or give more --time"]
+        return []
+    if spread.relative_range > _NOISY_RANGE:
+        return [f"noisy: the repeats are {spread.relative_range:.0%} apart; close other programs and repeat"]
+    return []
+
+
+def _warnings(
+    seen: Measurement, spread: results.Spread | None, efficiency: results.Efficiency, device: str
+) -> list[str]:
     found = []
     if seen.interrupted:
         found.append(f"interrupted; the {len(seen.times_s)} repeat(s) that were finished are kept")
-    if spread and spread.relative_range > _NOISY_RANGE:
-        found.append(f"noisy: the repeats are {spread.relative_range:.0%} apart; close other programs and repeat")
+    if spread is not None:
+        found += _noise(spread, device)
     if seen.steal_fraction is not None and seen.steal_fraction > _STEAL:
         found.append(
             f"the hypervisor gave {seen.steal_fraction:.1%} of the CPU time to others during the run; repeat it"

@@ -1,13 +1,18 @@
-"""Fixtures for every test: kernels that are registered for one test only."""
+"""For every test: Hypothesis without a clock, and kernels that are registered for one test only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flopbench import registry
 from flopbench.kernel_api import Kernel
+
+# Hypothesis would fail an example that takes over 200 ms: on a busy machine, any.
+settings.register_profile("flopbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("flopbench")
 
 
 @dataclass(frozen=True)

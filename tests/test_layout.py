@@ -26,6 +26,7 @@ FLOORS = [
         "provenance",
         "plan",
         "lu_model",
+        "gpu_time",
         "choose",
         "peaks",
         "kernel_list",

@@ -53,6 +53,7 @@ def command(as_json: bool, html_file: Path | None, plot_file: Path | None, **opt
 
     What cannot run is listed with its reason.
     """
+    from flopbench.cli import stdout
     from flopbench.cli.gemm_output import Json, Table
     from flopbench.gemm_run import GemmRequest
     from flopbench.kernel_api import Settings
@@ -67,4 +68,5 @@ def command(as_json: bool, html_file: Path | None, plot_file: Path | None, **opt
     )
     printer = (Json if as_json else Table)(html_file, plot_file)
     asked = {name: value for name, value in options.items() if value is not None}
-    return run_gemm(printer, GemmRequest(settings=settings, **asked))
+    with stdout.for_document(as_json):
+        return run_gemm(printer, GemmRequest(settings=settings, **asked))

@@ -51,12 +51,16 @@ class Table(_Output):
     def end(self) -> None:
         from rich.console import Console
 
+        from flopbench.report.meters import meter_table
         from flopbench.report.terminal import print_table
 
         rows = [(s.precision, s.backend, s.n or "-", s.accumulator, s.reason) for s in self._skipped]
         table = gemm_table(self._records, rows)
         console = Console()
         print_table(table, console)
+        seen = meter_table(self._records, best_only=True)
+        if seen:
+            print_table(seen, console)
         for text in _warnings(self._records):
             console.print(f"warning: {text}", markup=False, highlight=False)
         super().end()

@@ -20,6 +20,7 @@ def command(index: int, only: str | None, output: Path, as_json: bool) -> int:
 
     The document that it writes says what was found; send it back as evidence.
     """
+    from flopbench.cli import stdout
     from flopbench.errors import EXIT_FAILED, EXIT_OK, NotPossible
     from flopbench.gpu import probe
     from flopbench.gpu_selftest import suite
@@ -31,7 +32,8 @@ def command(index: int, only: str | None, output: Path, as_json: bool) -> int:
         raise NotPossible(f"the GPU self-test is not possible here: {reason}")
     from flopbench_kernels.cuda.libraries import CupyLibraries
 
-    document = suite.run(Bench(CupyLibraries, index), numbers, _tell)
+    with stdout.for_document(as_json):
+        document = suite.run(Bench(CupyLibraries, index), numbers, _tell)
     path = suite.write(document, output)
     if as_json:
         click.echo(suite.encode(document).decode())

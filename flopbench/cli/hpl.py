@@ -77,7 +77,7 @@ def command(
     Alone it chooses everything and says why. Under mpiexec or srun it uses all ranks.
     """
     from flopbench import job
-    from flopbench.cli import hpl_modes
+    from flopbench.cli import hpl_modes, stdout
     from flopbench.cli.hpl_output import HplText, Json, Summary
     from flopbench.comm import agree, world
     from flopbench.hpl_run import HplRequest
@@ -95,6 +95,7 @@ def command(
     if screen:
         return hpl_modes.screen(comm, choice, settings, options)
     with ExitStack() as stack:
+        stack.enter_context(stdout.for_document(as_json))
         text = HplText(detail=detail)
         if dat is not None:
             file = hpl_modes.read_dat(comm, dat, options)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import statistics
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
 INTERVAL_S = 0.05  # 20 samples a second; the driver renews its readings every 20 to 100 ms
+LAG_S = 0.1  # after a pause the power that is read still averages over it: the longest interval above
 
 #: nvmlClocksEventReasons, nvml.h. Idle and the applications' own clock setting are no throttling.
 REASONS = {
@@ -137,16 +138,17 @@ class Sampler:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._energy_before: float | None = None
+        self._settled: list[float] = []  # powers read while the GPU was at work for LAG_S already
 
     def start(self) -> None:
-        self._readings = []
+        self._readings, self._settled = [], []
         self._energy_before = self._gpu.energy_j()
         self.resume()
 
-    def resume(self) -> None:
-        """Read on, into the same summary, after a `pause`."""
+    def resume(self, settled: bool = False) -> None:
+        """Read on, into the same summary, after a `pause`. `settled`: the GPU has been at work for LAG_S, so that its power is of that."""
         self._end.clear()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(settled,), daemon=True)
         self._thread.start()
 
     def pause(self) -> None:
@@ -162,12 +164,19 @@ class Sampler:
         return summarise(self._readings, self._energy_before, after)
 
     def of_runs(self) -> Summary:
-        """What was seen between `resume` and `pause`, without the energy counter, which also ran in between."""
-        return summarise(self._readings, None, None)
+        """What was seen between `resume` and `pause`, without the energy counter, which also ran in between.
 
-    def _work(self) -> None:
+        The mean power is that of the settled readings, if there are any, else of all.
+        """
+        found = summarise(self._readings, None, None)
+        return replace(found, mean_power_w=statistics.fmean(self._settled)) if self._settled else found
+
+    def _work(self, settled: bool) -> None:
         while True:
-            self._readings.append(self._gpu.read())
+            reading = self._gpu.read()
+            self._readings.append(reading)
+            if settled and reading.power_w is not None:
+                self._settled.append(reading.power_w)
             if self._end.wait(self._interval):
                 return
 

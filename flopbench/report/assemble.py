@@ -8,7 +8,7 @@ from pathlib import Path
 from flopbench import results
 from flopbench.energy.join import joins
 from flopbench.errors import BadInput
-from flopbench.report import facts, rates
+from flopbench.report import facts, meters, rates
 from flopbench.report.content import Bars, Lines, Report, Section
 from flopbench.results import Record
 from flopbench.units import percent, rate
@@ -68,6 +68,7 @@ def _results(name: str, records: Sequence[Record]) -> Section:
     gemm, lu = _split(records)
     tables = [rates.lu_table(lu)] if lu else []
     tables += [rates.gemm_table(gemm)] if gemm else []
+    tables += [seen for seen in (meters.meter_table(gemm),) if seen]
     return Section(name, tables=tuple(tables), charts=charts(records))
 
 

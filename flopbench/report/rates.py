@@ -80,26 +80,8 @@ def gemm_table(records: Sequence[Record], skipped: Sequence[tuple[str, str, str,
     more = energy.columns(records)
     dashes = ("-",) * len(more)
     rows += [(*what[:3], *"----", *dashes, _SHORT.get(what[3], what[3]), "SKIPPED") for what in skipped]
-    notes = [*reasons(records), *meters(records), *_why_skipped(skipped), *energy.notes(records)]
+    notes = [*reasons(records), *_why_skipped(skipped), *energy.notes(records)]
     return Table("GEMM", (*GEMM_COLUMNS[:-2], *more, *GEMM_COLUMNS[-2:]), tuple(rows), tuple(notes))
-
-
-def meters(records: Sequence[Record]) -> list[str]:
-    """Clock, power and throttling of each run on a GPU, one line each."""
-    lines = []
-    for record in records:
-        seen = record.gpu_meters
-        if seen is None:
-            continue
-        said = [
-            "SM clock unknown"
-            if seen.mean_sm_clock_hz is None
-            else f"mean SM clock {seen.mean_sm_clock_hz / 1e6:.0f} MHz",
-            "power unknown" if seen.mean_power_w is None else f"mean power {seen.mean_power_w:.0f} W",
-            *(f"{reason} in {percent(share)} of the readings" for reason, share in seen.throttled.items()),
-        ]
-        lines.append(f"{record.kernel} n = {size_of(record)}: {', '.join(said)} ({seen.samples} readings)")
-    return lines
 
 
 def _why_skipped(skipped: Sequence[tuple[str, str, str, str, str]]) -> list[str]:

@@ -44,7 +44,10 @@ def phases(record: Record) -> list[str]:
         f"{phase.slowest_rank} on {phase.slowest_host}"
         for phase in record.phases
     ]
-    return [head, *rows]
+    if record.device == "cpu":
+        return [head, *rows]
+    note = "The host's seconds: the GPU updates meanwhile; what the host waits for it is in panel, wait or solve."
+    return [head, *rows, *textwrap.wrap(note, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
 
 
 def wrapped(label: str, text: str) -> list[str]:
@@ -106,4 +109,7 @@ def _blas(record: Record) -> str:
         for library in record.environment.blas
         if library.get("user_api") == "blas"
     ]
-    return "; ".join(dict.fromkeys(libraries)) or "none that could be identified"
+    on_host = "; ".join(dict.fromkeys(libraries)) or "none that could be identified"
+    said = record.environment.kernel
+    library = said.get("blas") or said.get("call")
+    return on_host if record.device == "cpu" or library is None else f"{library}; on the host: {on_host}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flopbench.errors import BadInput
-from flopbench.kernel_api import Comm, LuProblem
+from flopbench.kernel_api import Comm, LuProblem, LuTuning
 from flopbench_kernels.cuda import cuda_aware, nccl_wire
 from flopbench_kernels.cuda.context import Gpu
 from flopbench_kernels.cuda.faults import OutOfDeviceMemory
@@ -22,11 +22,12 @@ from flopbench_kernels.lu_blockcyclic.wire import MpiWire, Wire
 
 #: --option NAME=VALUE; the first value is the default
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "panel": ("host", "device"),
+    "panel": ("device", "host"),
     "exchange": ("staged", "cuda-aware", "nccl"),
     "oversubscribe": ("0", "1"),
 }
 
+NBMIN = 16  # of panels on the GPU unless the user names one: below it a column costs two launches, above it a product and a solve
 _STREAMS = 2  # of the factorisation: the update's and the urgent one
 _HANDLE_BYTES = (
     64 << 20
@@ -36,7 +37,7 @@ _HANDLE_BYTES = (
 class LuFp64Cupy(BlockCyclicLu):
     """On GPUs by cuBLAS. Options, each `--option NAME=VALUE`:
 
-    panel          host (default: factored there, through pinned memory) or device
+    panel          device (default: factored on the GPU) or host (through pinned memory)
     exchange       staged (default: MPI on pinned host memory), cuda-aware (MPI on device memory) or nccl
     oversubscribe  1 lets ranks share a GPU
     """
@@ -44,7 +45,7 @@ class LuFp64Cupy(BlockCyclicLu):
     name = "lu_fp64_cupy"
     backend = "cupy"
     device = "cuda"
-    summary = "block-cyclic LU on GPUs, one per rank: update by cuBLAS, panel on the host, look-ahead on two streams"
+    summary = "block-cyclic LU on GPUs, one per rank: update by cuBLAS, panel by our kernels, look-ahead on two streams"
     options = OPTIONS
     user_order = 10
 
@@ -89,6 +90,15 @@ class LuFp64Cupy(BlockCyclicLu):
         assert self._gpu is not None
         require_arithmetic(self._gpu, self._gpu.lane(), self.precision)
         return CudaDevice(self._gpu)
+
+    def tuned(self, tuning: LuTuning) -> LuTuning:
+        if self.option("panel") == "device" and "nbmin" not in tuning.explicit:
+            return replace(tuning, nbmin=NBMIN)
+        return tuning
+
+    def blas_threads(self) -> int:
+        """All of the rank's for a panel on the host: nothing else computes there."""
+        return self._threads
 
     def residence(self, device: Device, grid: Grid) -> Residence | None:
         """As the options panel and exchange say."""

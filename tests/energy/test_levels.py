@@ -1,6 +1,7 @@
 """Levels 1, 2 and 3 of the EE HPC WG: each is reached with exactly its aspects, and lost by every single one that is missing."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from energy.test_join import joined_file
@@ -10,7 +11,7 @@ from shared_data import shared
 
 from flopbench import results
 from flopbench.cli import run
-from flopbench.energy import levels
+from flopbench.energy import csv_file, levels
 from flopbench.energy.levels import Readings, Site
 
 #: Every aspect at the limit of its level, and nothing that only the next level asks for.
@@ -183,6 +184,8 @@ def test_a_better_measurement_never_reaches_a_lower_level(seen, site, name):
     assert number(assess(*better)[0]) >= number(assess(seen, site)[0])
 
 
+#: The cases below read the same large files; test_join.py reads them without this.
+READ_ONCE = cache(csv_file.read)
 IDLE = ["--idle", "2024-04-24T03:00+02:00", "2024-04-24T05:00+02:00"]
 
 
@@ -198,7 +201,8 @@ IDLE = ["--idle", "2024-04-24T03:00+02:00", "2024-04-24T05:00+02:00"]
     ],
     ids=["nothing said", "1", "2", "2 without idle power", "3", "a node's sensor"],
 )
-def test_the_meters_of_a_real_system_reach_what_its_site_can_show(options, level, tmp_path):
+def test_the_meters_of_a_real_system_reach_what_its_site_can_show(options, level, tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_file, "read", READ_ONCE)
     log = shared("data", "hpl-logs", "claix-2023-cpu-intel-mkl-hpl.log")
     meters = [shared("data", "energy", f"claix-2023-cpu-{name}.csv.gz") for name in ("pdus", "powermeter")]
     assert run(["energy", "join", "--hpl-log", str(log), *map(str, meters), *options, "--output", str(tmp_path)]) == 0

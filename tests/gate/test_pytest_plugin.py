@@ -24,6 +24,8 @@ SUITE = """
         assert flopbench_rate(time.sleep, 0.001, flops=1e6, precision="fp32") is None
 """
 KNOWN = "SimpleNamespace(flops=4e9)"
+#: Without what pytest tells its own processes: in one of pytest-xdist's, pytest-benchmark would measure nothing.
+SURROUNDINGS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def suite(tmp_path):
             *arguments,
         ]
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | (environment or {})
+            command, cwd=tmp_path, capture_output=True, text=True, env=SURROUNDINGS | (environment or {})
         )
 
     return run
@@ -111,7 +113,7 @@ def test_without_pytest_benchmark_nothing_breaks_and_the_fixture_says_why(suite,
         "addopts=",
     ]
     (tmp_path / "test_it.py").write_text(textwrap.dedent(SUITE) + "\ndef test_other(): pass\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = SURROUNDINGS | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "1 passed, 1 skipped" in done.stdout, done.stdout
     assert "pip install pytest-benchmark" in done.stdout

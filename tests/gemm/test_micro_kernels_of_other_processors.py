@@ -7,6 +7,7 @@ instructions that it is meant for. On a processor that has them, test_numba_prod
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,18 +20,22 @@ from instruction_models import Model
 from layout_cases import Case, cases
 
 SPECIAL = [row for row in microkernels.TABLE if not row.portable]
-CODE = {row.label: codegen.compile_here(row.module(Model()), "native") for row in SPECIAL}
+
+
+@cache
+def code(row: microkernels.MicroKernel) -> codegen.Compiled:
+    return codegen.compile_here(row.module(Model()), "native")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(SPECIAL, threads=st.just(1)))
 def test_any_shape_and_layout_gives_the_product(case):
-    case.compute(CODE[case.row.label])
+    case.compute(code(case.row))
 
 
 @pytest.mark.parametrize("row", SPECIAL, ids=lambda row: row.label)
 def test_whole_tiles_and_edges(row):
-    Case(row, m=2 * row.m_r + 1, n=2 * row.n_r + 1, k=3 * row.granule + 1, threads=1).compute(CODE[row.label])
+    Case(row, m=2 * row.m_r + 1, n=2 * row.n_r + 1, k=3 * row.granule + 1, threads=1).compute(code(row))
 
 
 @pytest.mark.parametrize("row", [row for row in SPECIAL if row.precision == "int8"], ids=lambda row: row.label)
@@ -38,7 +43,7 @@ def test_whole_tiles_and_edges(row):
 def test_extreme_int8_values_do_not_saturate(row, x, y):
     a, b = np.full((row.m_r, 1000), x, dtype=np.int8), np.full((1000, row.n_r), y, dtype=np.int8)
     c = np.empty((row.m_r, row.n_r), dtype=np.int32)
-    product = Product(row, Blocking(row.m_r, row.n_r, 4 * row.granule), a, b, c, code=CODE[row.label])
+    product = Product(row, Blocking(row.m_r, row.n_r, 4 * row.granule), a, b, c, code=code(row))
     product.run()
     product.close()
     assert (c == 1000 * x * y).all()

@@ -52,9 +52,24 @@ class FakePeaks:
 
 
 def fake_kernel(
-    clock, rate=1e9, seconds=None, spoil=None, reason=None, error=None, precision="fp32", backend="fake", nbytes=None
+    clock,
+    rate=1e9,
+    seconds=None,
+    spoil=None,
+    reason=None,
+    error=None,
+    precision="fp32",
+    backend="fake",
+    nbytes=None,
+    real=True,
+    device="cpu",
+    aside=None,
 ):
-    """A kernel class: `rate` operations a second, or `seconds(run number)` each; `spoil(c, run number)` damages its product."""
+    """A kernel class: `rate` operations a second, or `seconds(run number)` each; `spoil(c, run number)` damages its product.
+
+    `rate` may be a function of n. `real=False`: every product is of 8 x 8 in fact, for sizes that a test cannot compute.
+    `aside(n)`: seconds to set up.
+    """
     log = Log()
 
     class Fake(Kernel):
@@ -71,7 +86,8 @@ def fake_kernel(
             random = np.random.default_rng(problem.seed)
             self.problem = problem
             self.cost = gemm_flops(problem.m, problem.n, problem.k)
-            m, n, k = problem.m, problem.n, problem.k
+            m, n, k = (problem.m, problem.n, problem.k) if real else (8, 8, 8)
+            clock.t += aside(problem.n) if aside else 0.0
             self.a = random.uniform(-1, 1, (m, k)).astype(np.float32)
             self.b = random.uniform(-1, 1, (k, n)).astype(np.float32)
             self.c = np.empty((m, n), np.float32)
@@ -83,7 +99,7 @@ def fake_kernel(
             log.runs += 1
             log.events.append(f"run {self.problem.n} {self.problem.seed}")
             np.matmul(self.a, self.b, out=self.c)
-            clock.t += seconds(log.runs) if seconds else self.cost / rate
+            clock.t += seconds(log.runs) if seconds else self.cost / (rate(self.problem.n) if callable(rate) else rate)
             if spoil:
                 spoil(self.c, log.runs)
 
@@ -99,6 +115,7 @@ def fake_kernel(
     Fake.name = f"gemm_{precision}_{backend}"
     Fake.routine, Fake.precision, Fake.backend, Fake.summary = "gemm", precision, backend, "a test's"
     Fake.accumulator = "float32"
+    Fake.device = device
     Fake.log = log
     return Fake
 

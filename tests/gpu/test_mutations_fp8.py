@@ -1,6 +1,7 @@
 """Bugs planted into FP8 products, each of which a named test must catch."""
 
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 from flopbench_kernels.cuda import lt
@@ -8,11 +9,12 @@ from flopbench_kernels.cuda import lt
 from flopbench.errors import FlopbenchError
 
 from . import test_gemm_fp8 as tests
-from .test_mutations import Scene, mutated
+from .test_mutations import Scene, mutated, once_each
 
 LT, KERNEL, RULES = "flopbench_kernels.cuda.lt", "flopbench_kernels.gemm_nvmath", "flopbench_kernels.cuda.rules"
 
 
+@cache
 def right(shape=(96, 64, 144), beta=0):
     return lambda s: tests.test_the_product_passes_the_check_in_whatever_order_cuda_runs_it(*shape, beta, s.libraries())
 
@@ -144,6 +146,6 @@ def test_a_planted_bug_is_caught(name, monkeypatch):
             test(Scene(monkeypatch))
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", once_each(MUTATIONS))
 def test_the_same_test_passes_without_the_bug(name, monkeypatch):
     MUTATIONS[name][3](Scene(monkeypatch))

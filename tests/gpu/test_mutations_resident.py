@@ -1,6 +1,7 @@
 """Bugs planted into panels on the GPU, CUDA-aware MPI and NCCL, each of which a named test must catch."""
 
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -9,23 +10,26 @@ from flopbench.gpu_selftest.stand_in import nccl
 from tests.lu import fake_mpi
 
 from . import test_lu_resident as tests
-from .test_mutations import LU, Scene, mutated
+from .test_mutations import LU, Scene, mutated, once_each
 
 PANEL, WIRE, NCCL = f"{LU}.panel_resident", f"{LU}.wire", "flopbench_kernels.cuda.nccl_wire"
 
 
+@cache
 def solved(p, q, policy, panel, exchange):
     return lambda s: tests.test_every_way_solves_hpls_problem_in_whatever_order_cuda_runs_it(
         p, q, policy, 0, panel, exchange, s.gpus
     )
 
 
+@cache
 def pivots(p, n):
     return lambda s: tests.test_the_panel_on_the_device_takes_the_pivots_of_the_panel_on_the_host(p, n, "crout", s.gpus)
 
 
-def ties(s):
-    tests.test_of_equal_candidates_the_upper_row_wins_as_on_the_host(1, s.gpus)
+@cache
+def ties(p):
+    return lambda s: tests.test_of_equal_candidates_far_apart_the_upper_row_wins(p, s.gpus)
 
 
 def singular(s):
@@ -48,22 +52,58 @@ MUTATIONS = {
         solved(1, 1, "eager", "device", "staged"),
     ),
     "pivots relative to the panel": (
-        "panel.cu", "row = (double)(row0 + candidate);", "row = (double)candidate;", pivots(1, 90)
+        "panel.cu", "row = (double)(row0 + candidate);", "row = (double)candidate;", pivots(2, 90)
     ),
     "pivots of one rank's rows taken for everybody's": (
         "panel.cu", "(local / nb * grid_rows + my_row) * nb", "(local / nb * grid_rows) * nb", pivots(2, 90)
     ),
-    "of equal candidates the lower row": (
-        "panel.cu", "if (size > best || (size == best && row < at)) { best = size; at = row; }\n        }\n        out[t]",
-        "if (size >= best) { best = size; at = row; }\n        }\n        out[t]", ties,
+    "of equal candidates of distant threads the lower row": (
+        "panel.cu", "rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }\n        sizes[threadIdx.x]",
+        "rows[t] > *at)) { *best = sizes[t]; *at = rows[t]; }\n        sizes[threadIdx.x]", ties(2),
+    ),
+    "of equal candidates of neighbours the lower row": (
+        "panel.cu", "rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }\n}",
+        "rows[t] > *at)) { *best = sizes[t]; *at = rows[t]; }\n}", ties(2),
+    ),
+    "a block that does not wait for its candidates": (
+        "panel.cu", "rows[threadIdx.x] = *at;\n    __syncthreads();\n    if", "rows[threadIdx.x] = *at;\n    if", ties(2),
+    ),
+    "a choice that is not waited for": (
+        "panel.cu", "chosen[1] = at; }\n    __syncthreads();", "chosen[1] = at; }", pivots(2, 90)
     ),
     "rows below the top block eliminated once too few": (
-        "panel.cu", "for (i64 c = j + 1; c < high; ++c)", "for (i64 c = j + 2; c < high; ++c)", pivots(1, 90)
+        "panel.cu", "for (i64 c = j + 1; c < high; c += AT_ONCE)", "for (i64 c = j + 2; c < high; c += AT_ONCE)", pivots(2, 90)
     ),
     "a row that was pushed out and lost": (
-        "panel.cu", "if (candidate >= 0 && candidate != j)", "if (candidate >= 0 && candidate == j)", pivots(1, 90)
+        "panel.cu", "if (candidate >= 0 && candidate != j)", "if (candidate >= 0 && candidate == j)", pivots(2, 90)
     ),
     "a zero pivot unnoticed": ("panel.cu", "mine[2] = 1.0;", "mine[2] = 0.0;", singular),
+    "a rank alone: pivots relative to the panel": (
+        "panel_alone.cu", "(double)(row0 + pivot_row)", "(double)pivot_row", pivots(1, 90)
+    ),
+    "a rank alone: of equal candidates of distant threads the lower row": (
+        "panel_alone.cu", "rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }\n        sizes[threadIdx.x]",
+        "rows[t] > *at)) { *best = sizes[t]; *at = rows[t]; }\n        sizes[threadIdx.x]", ties(1),
+    ),
+    "a rank alone: blocks that do not wait for each other": (
+        "panel_alone.cu", "while ((int)(*(volatile unsigned*)arrived - goal) < 0) __nanosleep(20);", "", ties(1)
+    ),
+    "a rank alone: arrivals counted from zero in every part": (
+        "panel_alone.cu", "arrived_before + (j - start + 1)", "(j - start + 1)", ties(1)
+    ),
+    "a rank alone: what was chosen read before it is there": (
+        "panel_alone.cu", "taken[j - start] = pivot_row;\n        __syncthreads();", "taken[j - start] = pivot_row;", pivots(1, 90)
+    ),
+    "a rank alone: the row that makes way keeps its old multipliers": (
+        "panel_alone.cu", "w[r + c * ld] = top[c - start];", "{}", pivots(1, 90)
+    ),
+    "a rank alone: other columns not interchanged": (
+        "panel_alone.cu", "column[j] = column[other];", "{}", pivots(1, 90)
+    ),
+    "a rank alone: one set of slots": (
+        "panel_alone.cu", "slots + (j % 2) * set", "slots", ties(1)
+    ),
+    "a rank alone: a zero pivot unnoticed": ("panel_alone.cu", "*singular = 1.0;", "*singular = 0.0;", singular),
     "a candidate read before it came from the GPU": (
         PANEL, "count)\n        self.stream.record().synchronize()\n        self.exchange.run", "count)\n        self.exchange.run",
         solved(2, 1, "lazy", "device", "staged"),
@@ -130,6 +170,6 @@ def test_a_planted_bug_is_caught(name, monkeypatch):
             test(Scene(monkeypatch))
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", once_each(MUTATIONS))
 def test_the_same_test_passes_without_the_bug(name, monkeypatch):
     MUTATIONS[name][3](Scene(monkeypatch))

@@ -1,4 +1,4 @@
-"""What the tests of the block-cyclic LU share: the space of its variants, a run, and the comparison with LAPACK."""
+"""What the tests of the block-cyclic LU share, also those on ranks: a run, and the comparison with LAPACK."""
 
 from __future__ import annotations
 
@@ -8,28 +8,12 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from flopbench_kernels.lu_blockcyclic.broadcast import WAYS
 from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
-from hypothesis import strategies as st
 
 from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, LuTuning, Settings
 
 FACTS = ("left", "crout", "right")
-
-tunings = st.builds(
-    LuTuning,
-    pmap=st.sampled_from(("row", "column")),
-    depth=st.integers(0, 4),
-    bcast=st.sampled_from(sorted(WAYS)),
-    rfact=st.sampled_from(FACTS),
-    ndiv=st.integers(2, 5),
-    pfact=st.sampled_from(FACTS),
-    nbmin=st.integers(1, 20),
-    swap=st.sampled_from(("binexch", "long", "mix")),
-    swap_threshold=st.integers(0, 150),
-    align=st.sampled_from((1, 4, 8)),
-)
 GRIDS = [(p, q) for p in range(1, 7) for q in range(1, 7) if p * q <= 6]
 
 

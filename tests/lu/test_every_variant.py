@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from flopbench_kernels.lu_blockcyclic.broadcast import WAYS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -15,8 +16,22 @@ from threadpoolctl import threadpool_limits
 from flopbench.comm import SelfComm
 from flopbench.kernel_api import LuTuning
 
-from .cases import FACTS, GRIDS, Case, faults, tunings
+from .cases import FACTS, GRIDS, Case, faults
 from .fake_mpi import run_ranks
+
+tunings = st.builds(
+    LuTuning,
+    pmap=st.sampled_from(("row", "column")),
+    depth=st.integers(0, 4),
+    bcast=st.sampled_from(sorted(WAYS)),
+    rfact=st.sampled_from(FACTS),
+    ndiv=st.integers(2, 5),
+    pfact=st.sampled_from(FACTS),
+    nbmin=st.integers(1, 20),
+    swap=st.sampled_from(("binexch", "long", "mix")),
+    swap_threshold=st.integers(0, 150),
+    align=st.sampled_from((1, 4, 8)),
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

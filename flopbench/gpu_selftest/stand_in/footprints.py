@@ -126,10 +126,6 @@ def _panel_search(w: int, ld: int, column: int, first: int, last: int, found: in
     return [column_major(w + 8 * (first + column * ld), last - first, 1, ld, "float64")], [_line(found, 2 * parts)]
 
 
-def _panel_narrow(found: int, parts: int, out: int, fewer: int) -> Footprint:
-    return [_line(found, 2 * parts)], [_line(out, 2 * fewer)]
-
-
 def _panel_pack(w: int, ld: int, width: int, j: int, has_top: int, *rest: int) -> Footprint:
     """The candidate may be any row: the whole panel counts as read."""
     found, parts, message, mine = rest[-4:]
@@ -145,6 +141,14 @@ def _panel_take(w: int, ld: int, width: int, j: int, message: int, mine: int, pi
         column_major(w, ld, width, ld, "float64"),
         _line(pivots + 8 * j, 1),
     ]
+
+
+def _panel_alone(w: int, ld: int, width: int, start: int, stop: int, last: int, row0: int, *rest: int) -> Footprint:
+    """Any row from `start` on may be a pivot row."""
+    slots, blocks, singular, pivots, arrived, _ = rest
+    block = column_major(w + 8 * start, last - start, width, ld, "float64")
+    between = [_line(slots, 2 * (blocks + 1) * 66), _line(arrived, 1)]
+    return [block, *between], [block, *between, _line(singular, 1), _line(pivots + 8 * start, stop - start)]
 
 
 def _panel_eliminate(
@@ -167,9 +171,9 @@ _KERNELS: dict[str, Callable[..., Footprint]] = {
     "rows_swap": _swap,
     "spin": _spin,
     "panel_search": _panel_search,
-    "panel_narrow": _panel_narrow,
     "panel_pack": _panel_pack,
     "panel_take": _panel_take,
+    "panel_alone": _panel_alone,
     "panel_eliminate": _panel_eliminate,
     "weigh_float64": _weigh("float64"),
     "weigh_float32": _weigh("float32"),

@@ -74,7 +74,7 @@ class StandIn:
         self.lt = CublasLt(self.schedule, capability) if lt else None
         self.index = 0
         self.devices = devices
-        self._facts = DeviceFacts("host memory", capability, 1, capacity, 0, pci_bus_id)
+        self._facts = DeviceFacts("host memory", capability, 2, capacity, 0, pci_bus_id)
 
     @property
     def calls(self) -> list[str]:

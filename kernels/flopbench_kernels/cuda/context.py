@@ -158,10 +158,18 @@ class Gpu:
         """The kernels of sources/<source>.cu, compiled. Raises CudaFault with the compiler's message."""
         return self.call(f"NVRTC of {source}.cu", self.libraries.kernels, source)
 
-    def launch(self, lane: Lane, kernel: Any, name: str, grid: tuple[int, ...], args: tuple[Any, ...]) -> None:
-        """Queue `kernel` in blocks of THREADS threads. Arguments are NumPy scalars of the C types' sizes."""
+    def launch(
+        self,
+        lane: Lane,
+        kernel: Any,
+        name: str,
+        grid: tuple[int, ...],
+        args: tuple[Any, ...],
+        threads: int = THREADS,
+    ) -> None:
+        """Queue `kernel` in blocks of `threads` threads. Arguments are NumPy scalars of the C types' sizes."""
         with lane.stream:
-            self.call(lambda: f"kernel {name} grid {grid} arguments {args}", kernel, grid, (THREADS,), args)
+            self.call(lambda: f"kernel {name} grid {grid} arguments {args}", kernel, grid, (threads,), args)
 
     # order --------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from types import ModuleType
 from typing import Any, Protocol
@@ -17,6 +18,10 @@ import numpy as np
 
 #: Options of NVRTC for our kernels. Without fused multiply-add a kernel gives the bits that the same source gives on the host.
 NVRTC_OPTIONS = ("--std=c++17", "--fmad=false")
+
+
+#: Sources whose kernels have a barrier across the whole grid, so that all blocks must be resident together.
+COOPERATIVE = frozenset({"panel_alone"})
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ class CupyLibraries:
         if key not in self._modules:
             module = self._cupy.RawModule(code=source_text(source), options=NVRTC_OPTIONS)
             module.compile()
-            self._modules[key] = _Functions(module)
+            self._modules[key] = _Functions(module, source in COOPERATIVE)
         return self._modules[key]
 
     def why_no_nccl(self) -> str | None:
@@ -211,11 +216,13 @@ class CupyLibraries:
 class _Functions(Mapping[str, Kernel]):
     """The kernels of one compiled module, found by name."""
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
+    def __init__(self, module: Any, cooperative: bool) -> None:
+        self._module, self._cooperative = module, cooperative
 
     def __getitem__(self, name: str) -> Kernel:
-        return self._module.get_function(name)
+        function = self._module.get_function(name)
+        # RawModule(enable_cooperative_groups=True) would also link cudadevrt, which a wheel does not have; the flag of the launch is enough
+        return partial(function.kernel, enable_cooperative_groups=True) if self._cooperative else function
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         raise TypeError("a compiled module does not list its kernels; ask for one by name")

@@ -198,9 +198,9 @@ class CudaDevice(Device):
         """Device block B (m x n) becomes device block A; they must not overlap."""
         self.gpu.copy(_cuda(stream).lane, m, n, a, lda, b, ldb, const.DEVICE_TO_DEVICE)
 
-    def panel_kernels(self, width: int) -> CudaPanelKernels:
-        """For panels of up to `width` columns. Raises OutOfDeviceMemory, CudaFault."""
-        return CudaPanelKernels(self.gpu, self.allocate(panel_bytes(width) // 8))
+    def panel_kernels(self, width: int, stream: Stream) -> CudaPanelKernels:
+        """For panels of up to `width` columns, queued on `stream`. Raises OutOfDeviceMemory, CudaFault."""
+        return CudaPanelKernels(self.gpu, self.allocate(panel_bytes(width) // 8), width, _cuda(stream))
 
     def describe(self) -> dict[str, str]:
         return {"blas": "cuBLAS gemmEx with CUBLAS_COMPUTE_64F, by CuPy", **describe(self.gpu)}

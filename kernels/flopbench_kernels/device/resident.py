@@ -37,17 +37,32 @@ class DeviceBuffer:
 
 
 class PanelKernels(Protocol):
-    """The steps of a panel's columns on a device; see sources/panel.cu for what each does. All are queued on `stream`."""
+    """The steps of a panel's columns on a device; see sources/panel_alone.cu and sources/panel.cu for what each does."""
 
     message: int  # device address of HEADER + 2 x width float64: the candidate of this rank, then the winner
     mine: int  # device address of 3 float64, the last of which says whether a pivot was zero
+    most_alone: int  # columns that `alone` takes at once
 
-    def search(self, stream: Stream, w: int, ld: int, column: int, first: int, last: int) -> None: ...
-    def pack(
-        self, stream: Stream, w: int, ld: int, width: int, j: int, has_top: bool, row0: int, nb: int, my_row: int, p: int, below: int
-    ) -> None: ...  # fmt: skip
-    def take(self, stream: Stream, w: int, ld: int, width: int, j: int, pivots: int) -> None: ...
-    def eliminate(self, stream: Stream, w: int, ld: int, j: int, high: int, first: int, last: int) -> None: ...
+    def begin(
+        self, w: int, ld: int, width: int, height: int, has_top: bool, row0: int, nb: int, my_row: int, p: int, below: int, pivots: int
+    ) -> None:  # fmt: skip
+        """The panel that the next calls work on: `height` rows at w, its `width` pivots to the address `pivots`."""
+
+    def alone(self, start: int, stop: int) -> None:
+        """Columns start .. stop-1 where one rank has all rows."""
+
+    def search(self, column: int) -> None:
+        """Candidates among the rows from `column` on of that column."""
+
+    def pack(self, j: int) -> None:
+        """This rank's best candidate for pivot j becomes its message to the others."""
+
+    def take(self, j: int) -> None:
+        """The message becomes row j."""
+
+    def eliminate(self, j: int, high: int) -> None:
+        """Column j becomes L, columns j + 1 .. high - 1 are brought up to date; candidates for pivot j + 1 if that is below `high`."""
+
     def free(self) -> None: ...
 
 
@@ -57,5 +72,5 @@ class ResidentDevice(Protocol):
     def copy_within(self, stream: Stream, m: int, n: int, a: int, lda: int, b: int, ldb: int) -> None:
         """Device block B (m x n) becomes device block A; they must not overlap."""
 
-    def panel_kernels(self, width: int) -> PanelKernels:
-        """For panels of up to `width` columns. Raises MemoryError."""
+    def panel_kernels(self, width: int, stream: Stream) -> PanelKernels:
+        """For panels of up to `width` columns, queued on `stream`. Raises MemoryError."""

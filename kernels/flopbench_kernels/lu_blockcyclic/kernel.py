@@ -69,7 +69,7 @@ class BlockCyclicLu(Kernel):
                 self._allocate(problem, self._grid, comm)
             except MemoryError as error:
                 fault = f"rank {comm.rank} on {socket.gethostname()}: not enough memory for its part of N = {problem.n}: {error}"
-        self._blas_threads = BlasThreads(1)
+        self._blas_threads = BlasThreads(self.blas_threads())
         excess = self._blas_threads.excess()
         if fault is None and excess:
             fault = f"rank {comm.rank} on {socket.gethostname()}: BLAS threads cannot be held at one each: {excess}"
@@ -92,6 +92,10 @@ class BlockCyclicLu(Kernel):
     def host_blas(self) -> Blas:
         """For the panel, which is factored on the host whatever the device."""
         return blas_by_path(self.settings.blas) if self.settings.blas else scipy_blas()
+
+    def blas_threads(self) -> int:
+        """Of each BLAS call on the host: one, since every thread of this rank makes calls of its own."""
+        return 1
 
     def reset(self) -> None:
         """Generate [A | b] again."""

@@ -40,7 +40,7 @@ class ResidentFactoriser:
     ) -> None:
         """Raises MemoryError."""
         self.device, self.matrix, self.grid, self.plans, self.stream = device, matrix, grid, plans, stream
-        self.kernels = device.panel_kernels(matrix.nb)
+        self.kernels = device.panel_kernels(matrix.nb, stream)
         self.exchange = PivotExchange(grid.column, matrix.nb, device.host_array)
         self.flag = device.host_array(1)
         self.singular = False
@@ -48,6 +48,11 @@ class ResidentFactoriser:
     def run(self, panel: Panel) -> None:
         """Factor a panel whose device buffer holds the values of the matrix; its pivots are on the host afterwards. Collective over
         the process column."""
+        pivots = self._at(panel, 0, panel.width)
+        self.kernels.begin(
+            panel.l1, panel.ld, panel.width, panel.height, panel.has_top, panel.row0, self.matrix.nb, self.grid.my_row, self.grid.p,
+            panel.below, pivots,
+        )  # fmt: skip
         for step in self.plans[panel.width]:
             kind, *numbers = map(int, step)
             if kind == FACTOR:
@@ -56,7 +61,6 @@ class ResidentFactoriser:
                 self._solve(panel, *numbers[:4])
             else:
                 self._subtract(panel, kind == GEMM, *numbers)
-        pivots = self._at(panel, 0, panel.width)
         width = panel.width
         self.device.copy_out(self.stream, width, 1, pivots, width, panel.pivots.ctypes.data, width)
         self.device.copy_out(self.stream, 1, 1, self.kernels.mine + 16, 1, self.flag.ctypes.data, 1)
@@ -67,18 +71,18 @@ class ResidentFactoriser:
         self.kernels.free()
 
     def _columns(self, panel: Panel, start: int, stop: int) -> None:
-        """Columns start .. stop-1, one by one."""
-        w, ld, width = panel.l1, panel.ld, panel.width
-        stream, kernels, matrix = self.stream, self.kernels, self.matrix
-        kernels.search(stream, w, ld, start, start if panel.has_top else width, panel.height)
+        """Columns start .. stop-1."""
+        kernels, alone = self.kernels, self.grid.column is None
+        if alone and stop - start <= kernels.most_alone:
+            kernels.alone(start, stop)
+            return
+        kernels.search(start)
         for j in range(start, stop):
-            kernels.pack(
-                stream, w, ld, width, j, panel.has_top, panel.row0, matrix.nb, self.grid.my_row, self.grid.p, panel.below
-            )  # fmt: skip
-            if self.grid.column is not None:
-                self._agree(width)
-            kernels.take(stream, w, ld, width, j, self._at(panel, 0, width))
-            kernels.eliminate(stream, w, ld, j, stop, j + 1 if panel.has_top else width, panel.height)
+            kernels.pack(j)
+            if not alone:
+                self._agree(panel.width)
+            kernels.take(j)
+            kernels.eliminate(j, stop)
 
     def _agree(self, width: int) -> None:
         """The winner's message to all ranks of the process column, through pinned memory."""

@@ -120,6 +120,14 @@ def _take_pivot(w, ld, width, j, candidate, is_mine, message):
 
 
 @njit(nogil=True, cache=True)
+def _swap_rows(w, ld, width, j, candidate):
+    """What the exchange of one rank with itself comes to: the pivot row and row j change places."""
+    if candidate != j:
+        for c in range(width):
+            w[j + c * ld], w[candidate + c * ld] = w[candidate + c * ld], w[j + c * ld]
+
+
+@njit(nogil=True, cache=True)
 def _solve_top(w, ld, low, high, column):
     """U[low:high, column] = L1[low:high, low:high]^-1 U[low:high, column]."""
     for t in range(low, high):
@@ -194,7 +202,8 @@ def advance(
     """Go on until the next exchange is due, and return its column; -1 when the panel is done.
 
     state: int64 (STATE_FIELDS,), [0, -1, ...] at the start. mine: float64 (1,), the global row of this rank's candidate. pivots:
-    float64 (width,), out: the global row of every pivot. gemm, trsm: addresses of BLAS routines.
+    float64 (width,), out: the global row of every pivot. gemm, trsm: addresses of BLAS routines. Where rows_of_grid is 1, nobody has
+    to be asked: the message is left alone, and the next call takes the candidate.
     """
     address = w.ctypes.data
     j = state[COLUMN]
@@ -202,8 +211,12 @@ def advance(
         step = state[STEP]
         if j >= 0:
             low, high = steps[step, 1], steps[step, 2]
-            pivots[j] = message[ROW]
-            _take_pivot(w, ld, width, j, state[CANDIDATE], mine[0] == message[ROW], message)
+            if rows_of_grid == 1:
+                pivots[j] = row0 + state[CANDIDATE]
+                _swap_rows(w, ld, width, j, state[CANDIDATE])
+            else:
+                pivots[j] = message[ROW]
+                _take_pivot(w, ld, width, j, state[CANDIDATE], mine[0] == message[ROW], message)
             first = j + 1 if has_top else width
             if _scale(w, ld, j, first, stop):
                 state[SINGULAR] = 1
@@ -250,8 +263,9 @@ def advance(
                     ld,
                 )
             state[STEP] = step + 1
-    _pack(w, ld, width, j, has_top, row0, nb, my_row, rows_of_grid, below0, candidate, size, message)
-    mine[0] = message[ROW]
+    if rows_of_grid > 1:
+        _pack(w, ld, width, j, has_top, row0, nb, my_row, rows_of_grid, below0, candidate, size, message)
+        mine[0] = message[ROW]
     state[COLUMN] = j
     state[CANDIDATE] = candidate
     return j
