@@ -18,7 +18,7 @@ RUNS_PER_CASE = 6  # what a size costs at least, in runs: a warm-up and five rep
 CHECKS_GROW = 2.3  # by so much when n doubles, with generating; 2.1 to 2.5 times on an H200, at most 4 (n^2)
 PLATEAU = 1.03  # two doublings in a row that gain less than this: larger sizes show nothing new
 SHARE_GROWS = 3  # of the time of a kernel, from a size to the next
-LEAST_S, LEAST_SHARE = 0.3, 0.03  # for a size, of whatever time is left, if what the next one needs is left
+LEAST_S, LEAST_SHARE = 0.3, 0.015  # for a size, of whatever time is left, if what the next one needs is left
 SHARE_OF_LAST = 0.9  # of the time left for a kernel, for its last size; generating takes the rest
 MAX_BUFFERS = 16
 
