@@ -1,10 +1,13 @@
 """The block-cyclic LU against HPL in Debian's hpcc, in alternating runs on the same cores. Not a test: it takes minutes of a whole machine.
 
-    python tests/experiments/lu/against_hpcc.py --n 16000 --nb 200 --grids 1x2,2x1 --pairs 5
+    python tests/experiments/lu/against_hpcc.py --n 8000,16000 --nb 200 --grids 1x2,2x1 --pairs 5 --cores 0,1
 
-hpcc (`apt-get install hpcc libopenblas0-pthread`) has other benchmarks before HPL, so one hpcc process gets the same N several
-times, and is held by SIGSTOP from the moment it has printed one result until our run is over: what it then does, generating the
-next matrix, is not timed. Order AB BA.
+hpcc is what `apt-get install hpcc libopenblas0-pthread openmpi-bin` brings, or the same files elsewhere (--hpcc, --mpirun). Each run, of
+either side, is a fresh job that solves a small problem first and then the one that counts. Order AB BA. As many cores as ranks: each rank
+has a core of its own; otherwise the ranks share the cores given.
+
+hpcc has ten benchmarks before HPL, sized by the largest N of its input, minutes at N = 16000. HPL reads that input again when its turn
+comes. So the input names a tiny N at first, and is replaced once hpcc has begun: the program is the unchanged one, HPL's part of it too.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ import argparse
 import json
 import os
 import re
-import signal
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+PREAMBLE_N, WARM_UP_N = 200, 2000
 HPCC_INPUT = """HPLinpack benchmark input file
 against_hpcc.py
 HPL.out
@@ -31,9 +35,9 @@ HPL.out
 1
 {nb}
 0
-{grids}
-{ps}
-{qs}
+1
+{p}
+{q}
 16.0
 1
 2
@@ -59,123 +63,176 @@ HPL.out
 0
 40
 """
-RESULT = re.compile(r"^W[RC]\d\S+\s+\d+\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+(\S+)", re.MULTILINE)
+RESULT = re.compile(r"^W[RC]\d\S+\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+[\d.]+\s+(\S+)", re.MULTILINE)
+CORE_TYPE = re.compile(r"^Core: (\S+)", re.MULTILINE)
 
 
-class Hpcc:
-    """hpcc on grids of as many ranks, one after the other, held whenever nobody waits for its next result."""
+@dataclass(frozen=True)
+class Programs:
+    """The two launchers and programs."""
 
-    def __init__(self, n: int, nb: int, grids: list[tuple[int, int]], count: int, folder: Path) -> None:
-        self._output, self._seen = folder / "hpccoutf.txt", 0
-        ns, (ps, qs) = " ".join([str(n)] * count), zip(*grids, strict=True)
-        values = {"ps": " ".join(map(str, ps)), "qs": " ".join(map(str, qs))}
-        text = HPCC_INPUT.format(count=count, ns=ns, nb=nb, grids=len(grids), **values)
-        (folder / "hpccinf.txt").write_text(text)
-        command = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-n", str(ps[0] * qs[0]), "hpcc"]
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | threads,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def next(self) -> float:
-        """GFLOPS of the next run. Raises RuntimeError if hpcc ends without it."""
-        self._signal(signal.SIGCONT)
-        while True:
-            text = self._output.read_text() if self._output.exists() else ""
-            rates = RESULT.findall(text)
-            if len(rates) > self._seen and text.count("PASSED", text.find("Begin of HPL")) > self._seen:
-                self._signal(signal.SIGSTOP)
-                self._seen += 1
-                return float(rates[self._seen - 1])
-            if self._process.poll() is not None:
-                raise RuntimeError(f"hpcc ended with code {self._process.returncode} after {self._seen} results")
-            time.sleep(0.05)
-
-    def close(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-
-    def _signal(self, number: int) -> None:
-        for pid in [*_descendants(self._process.pid), self._process.pid]:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+    mpirun: str  # Open MPI's, for hpcc
+    hpcc: str
+    mpiexec: str  # of the MPI that mpi4py uses
+    flopbench: str
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    for child in children.read_text().split() if children.exists() else ():
-        yield from _descendants(int(child))
-        yield int(child)
+@dataclass(frozen=True)
+class Case:
+    """One problem, and the processors (numbers as in taskset) that both sides run on; none: wherever the launcher puts them."""
+
+    n: int
+    nb: int
+    p: int
+    q: int
+    cores: tuple[int, ...]
+
+    def launched(self, launcher: list[str], program: list[str]) -> list[str]:
+        """The command of a job of p x q ranks on the cores."""
+        ranks = self.p * self.q
+        if len(self.cores) != ranks:
+            job = [*launcher, "-n", str(ranks), *program]
+            return ["taskset", "-c", ",".join(map(str, self.cores)), *job] if self.cores else job
+        parts = [["-n", "1", "taskset", "-c", str(core), *program] for core in self.cores]
+        return launcher + parts[0] + [word for part in parts[1:] for word in (":", *part)]
+
+    @property
+    def goal(self) -> float:
+        """The ratio that is asked for: 1.10 on two ranks at N = 16000 and above, else 1."""
+        return 1.10 if self.n >= 16000 and self.p * self.q == 2 else 1.0
 
 
-def ours(n: int, nb: int, p: int, q: int, folder: Path) -> float:
-    """GFLOPS of one run of `flopbench hpl` on as many ranks, one thread each."""
-    flopbench = Path(sys.executable).with_name("flopbench")
-    options = ["--grid", f"{p}x{q}", "--n", str(n), "--nb", str(nb), "--threads", "1", "--repeat", "1", "--json"]
-    command = [
-        str(Path(sys.executable).with_name("mpiexec")), "-n", str(p * q), str(flopbench), "hpl", *options,
-        "--output", str(folder),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with code {done.returncode}: {done.stderr[-500:]}")
-    record = json.loads(done.stdout)["results"][0]
-    ceiling = record["ceiling"]["flops"] / 1e9
-    print(
-        f"    ours {record['rmax_flops'] / 1e9:.1f}, {record['verification']['verdict']}, ceiling beside it {ceiling:.1f}"
-    )
-    return record["rmax_flops"] / 1e9
-
-
-def compare(n: int, nb: int, grids: list[tuple[int, int]], pairs: int) -> None:
-    """Print each pair, the ratios and their median, grid by grid."""
-    with tempfile.TemporaryDirectory() as name:
-        hpcc = Hpcc(n, nb, grids, pairs, Path(name))
+def theirs(case: Case, programs: Programs, limit: float) -> tuple[float, str]:
+    """GFLOPS of one run of HPL in hpcc, and the name of the BLAS kernels. Raises RuntimeError if it fails or takes over `limit` seconds."""
+    launcher = [programs.mpirun, "--allow-run-as-root", "--oversubscribe"]
+    if case.cores:
+        launcher += ["--bind-to", "none"]
+    if len(case.cores) < case.p * case.q:  # Open MPI counts the machine's cores, not those given
+        launcher += ["--mca", "mpi_yield_when_idle", "1"]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_VERBOSE": "2"}
+    with tempfile.TemporaryDirectory() as name, open(f"{name}/messages", "w+") as messages:
+        folder, command = Path(name), case.launched(launcher, [programs.hpcc])
+        write_input(folder, case, [PREAMBLE_N])
+        process = subprocess.Popen(command, cwd=name, env=environment, stdout=messages, stderr=messages)
         try:
-            for p, q in grids:
-                print(f"N = {n}, NB = {nb}, {p}x{q}, one thread a rank", flush=True)
-                report([one_pair(pair, hpcc, n, nb, p, q, Path(name)) for pair in range(pairs)])
+            end, output = time.monotonic() + limit, folder / "hpccoutf.txt"
+            while process.poll() is None and not (output.exists() and "Begin of" in output.read_text()):
+                time.sleep(0.02)
+                if time.monotonic() > end:
+                    break
+            write_input(folder, case, [WARM_UP_N, case.n])
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{' '.join(command)}: no end after {limit:.0f} s") from None
         finally:
-            hpcc.close()
+            process.terminate()  # mpirun ends its ranks
+            process.wait()
+        messages.seek(0)
+        said, text = messages.read(), output.read_text() if output.exists() else ""
+    hpl = text[text.find("Begin of HPL") :]
+    wanted = tuple(map(str, (case.n, case.nb, case.p, case.q)))
+    rates = [float(found[4]) for found in RESULT.findall(hpl) if found[:4] == wanted]
+    if process.returncode or len(rates) != 1 or hpl.count("... PASSED") != 2:
+        raise RuntimeError(
+            f"{' '.join(command)}: code {process.returncode}, results {RESULT.findall(hpl)}: {said[-500:]}"
+        )
+    return rates[0], ", ".join(sorted(set(CORE_TYPE.findall(said))))
 
 
-def one_pair(pair: int, hpcc: Hpcc, n: int, nb: int, p: int, q: int, folder: Path) -> tuple[float, float]:
-    """GFLOPS of hpcc and ours, which of them first by turns."""
-    if pair % 2 == 0:
-        theirs = hpcc.next()
-        mine = ours(n, nb, p, q, folder)
-    else:
-        mine = ours(n, nb, p, q, folder)
-        theirs = hpcc.next()
-    print(f"  hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS: {mine / theirs:.3f}", flush=True)
-    return theirs, mine
+def write_input(folder: Path, case: Case, ns: list[int]) -> None:
+    """Put hpccinf.txt into the folder, at once and whole."""
+    values = {"count": len(ns), "ns": " ".join(map(str, ns)), "nb": case.nb, "p": case.p, "q": case.q}
+    (folder / "next").write_text(HPCC_INPUT.format(**values))
+    (folder / "next").rename(folder / "hpccinf.txt")
 
 
-def report(found: list[tuple[float, float]]) -> None:
-    """Medians of both sides, and of the ratios."""
+def ours(case: Case, programs: Programs, limit: float) -> tuple[float, float]:
+    """GFLOPS of one run of `flopbench hpl`, and of the ceiling beside it. Raises RuntimeError like `theirs`."""
+    options = ["--grid", f"{case.p}x{case.q}", "--n", str(case.n), "--nb", str(case.nb), "--threads", "1"]
+    with tempfile.TemporaryDirectory() as name:
+        program = [programs.flopbench, "hpl", *options, "--repeat", "1", "--json", "--output", name]
+        command = case.launched([programs.mpiexec], program)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{' '.join(command)}: no end after {limit:.0f} s") from None
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: code {done.returncode}: {done.stderr[-500:]}")
+    record = json.loads(done.stdout)["results"][0]
+    if record["verification"]["verdict"] != "PASSED":
+        raise RuntimeError(f"{' '.join(command)}: {record['verification']}")
+    return record["rmax_flops"] / 1e9, record["ceiling"]["flops"] / 1e9
+
+
+def compare(case: Case, programs: Programs, pairs: int, limit: float) -> None:
+    """Print each pair, and what they amount to."""
+    name = f"{case.p}x{case.q} N = {case.n} NB = {case.nb} cores {','.join(map(str, case.cores)) or 'any'}"
+    found = []
+    for pair in range(pairs):
+        begun = time.monotonic()
+        if pair % 2 == 0:
+            hpcc, mine = theirs(case, programs, limit), ours(case, programs, limit)
+        else:
+            mine, hpcc = ours(case, programs, limit), theirs(case, programs, limit)
+        found.append((hpcc[0], mine[0]))
+        seconds = time.monotonic() - begun
+        print(
+            f"  {name}: hpcc {hpcc[0]:.1f} ({hpcc[1]}), ours {mine[0]:.1f} GFLOPS (ceiling beside it {mine[1]:.1f}): "
+            f"{mine[0] / hpcc[0]:.3f}, {seconds:.0f} s",
+            flush=True,
+        )
+    print(f"{name}: {report(found, case.goal)}", flush=True)
+
+
+def report(found: list[tuple[float, float]], goal: float) -> str:
+    """Medians of both sides, the ratios of the pairs, and whether their median reaches the goal."""
     theirs, mine = (statistics.median(side) for side in zip(*found, strict=True))
-    ratio = statistics.median(mine / theirs for theirs, mine in found)
-    print(f"  median of {len(found)}: hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS, median ratio {ratio:.3f}", flush=True)
+    ratios = [mine / theirs for theirs, mine in found]
+    middle = statistics.median(ratios)
+    return (
+        f"median of {len(found)}: hpcc {theirs:.1f}, ours {mine:.1f} GFLOPS, ratio median {middle:.3f} "
+        f"min {min(ratios):.3f} max {max(ratios):.3f}, >= {goal:.2f} {'holds' if middle >= goal else 'BELOW'}"
+    )
+
+
+def beside_python(name: str) -> str:
+    """A program of this environment, or of that name on PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else name
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """`0,1` as (0, 1)."""
+    return tuple(int(word) for word in text.split(",") if word)
 
 
 def main() -> None:
     """See the text at the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=16000)
+    parser.add_argument("--n", type=numbers, default=(16000,))
     parser.add_argument("--nb", type=int, default=200)
     parser.add_argument("--grids", default="1x2,2x1")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--cores", type=numbers, default=(), help="processors that both sides run on, such as 0,1")
+    parser.add_argument("--hpcc", default="hpcc")
+    parser.add_argument("--mpirun", default="mpirun.openmpi", help="Open MPI's launcher, for hpcc")
+    parser.add_argument("--mpiexec", default=beside_python("mpiexec"), help="launcher of the MPI of mpi4py")
+    parser.add_argument("--flopbench", default=beside_python("flopbench"))
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds that one run may take")
     given = parser.parse_args()
-    grids = [(int(p), int(q)) for p, q in (grid.split("x") for grid in given.grids.split(","))]
-    for ranks in sorted({p * q for p, q in grids}):
-        compare(given.n, given.nb, [grid for grid in grids if grid[0] * grid[1] == ranks], given.pairs)
+    programs = Programs(given.mpirun, given.hpcc, given.mpiexec, given.flopbench)
+    for program in (*vars(programs).values(), "taskset"):
+        if not shutil.which(program):
+            parser.error(f"{program}: no such program; name it with --hpcc, --mpirun, --mpiexec or --flopbench")
+    failed = False
+    for n in given.n:
+        for p, q in (map(int, grid.split("x")) for grid in given.grids.split(",")):
+            try:
+                compare(Case(n, given.nb, p, q, given.cores), programs, given.pairs, given.limit)
+            except RuntimeError as error:
+                print(f"{p}x{q} N = {n}: {error}", file=sys.stderr, flush=True)
+                failed = True
+    raise SystemExit(int(failed))
 
 
 if __name__ == "__main__":
