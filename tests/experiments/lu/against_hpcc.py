@@ -1,13 +1,13 @@
-"""The block-cyclic LU against HPL in Debian's hpcc, in alternating runs on the same cores. Not a test: it takes minutes of a whole machine.
+"""The block-cyclic LU against HPL in Debian's hpcc, in alternating runs on the same cores. Not a test: it takes minutes.
 
     python tests/experiments/lu/against_hpcc.py --n 8000,16000 --nb 200 --grids 1x2,2x1 --pairs 5 --cores 0,1
 
-hpcc is what `apt-get install hpcc libopenblas0-pthread openmpi-bin` brings, or the same files elsewhere (--hpcc, --mpirun). Each run, of
-either side, is a fresh job that solves a small problem first and then the one that counts. Order AB BA. As many cores as ranks: each rank
-has a core of its own; otherwise the ranks share the cores given.
+hpcc is what `apt-get install hpcc libopenblas0-pthread openmpi-bin` brings, or the same files elsewhere (--hpcc, --mpirun).
+Each run, of either side, is a fresh job that solves a small problem first and then the one that counts. Order AB BA. With as many
+cores as ranks each rank has a core of its own; otherwise the ranks share the cores given.
 
-hpcc has ten benchmarks before HPL, sized by the largest N of its input, minutes at N = 16000. HPL reads that input again when its turn
-comes. So the input names a tiny N at first, and is replaced once hpcc has begun: the program is the unchanged one, HPL's part of it too.
+hpcc has other benchmarks before HPL, sized by the largest N of its input: minutes at N = 16000. HPL reads that input again when
+its turn comes. So the input names a tiny N at first, and is replaced once hpcc has begun. The program is unchanged.
 """
 
 from __future__ import annotations

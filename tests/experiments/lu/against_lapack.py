@@ -135,8 +135,12 @@ def main() -> None:
             flush=True,
         )
     medians = [statistics.median(side) for side in zip(*found, strict=True)]
-    ratio = statistics.median(ours / theirs for theirs, ours in found)
-    print(f"  median of {given.pairs}: {peer} {medians[0]:.1f}, ours {medians[1]:.1f} GFLOPS, median ratio {ratio:.3f}")
+    ratios = [ours / theirs for theirs, ours in found]
+    middle, goal = statistics.median(ratios), 0.95 if given.blas else 1.0
+    print(
+        f"  median of {given.pairs}: {peer} {medians[0]:.1f}, ours {medians[1]:.1f} GFLOPS, ratio median {middle:.3f} "
+        f"min {min(ratios):.3f} max {max(ratios):.3f}, >= {goal:.2f} {'holds' if middle >= goal else 'BELOW'}"
+    )
 
 
 if __name__ == "__main__":
