@@ -20,6 +20,7 @@ import msgspec
 from flopbench.errors import BadInput, CannotWrite
 from flopbench.machine.model import Machine
 
+SELFTEST = "_gpu-selftest_"  # in the name of a self-test's document, which is no record
 SCHEMA_VERSION = 1
 
 Verdict = Literal["PASSED", "FAILED", "SKIPPED", "UNCHECKED"]
@@ -228,6 +229,12 @@ def from_document(document: Any, where: str = "record") -> Record:
             f"{where}: altered since it was written (content_sha256 does not match); submit the original file"
         )
     return record
+
+
+def record_files(folder: Path, below: bool = False) -> list[Path]:
+    """The *.json files of a folder, and of those below it if asked, but for what `flopbench gpu-selftest` puts beside the records."""
+    found = folder.rglob("*.json") if below else folder.glob("*.json")
+    return sorted(path for path in found if SELFTEST not in path.name)
 
 
 def read(path: Path) -> Record:

@@ -17,7 +17,7 @@ from flopbench.compare.comparable import differences, key, metric_name
 from flopbench.compare.estimate import Interval, median_interval, shift_interval
 from flopbench.compare.verdict import MetricVerdict, check_threshold, judge
 from flopbench.errors import BadInput
-from flopbench.results import Record, read
+from flopbench.results import Record, read, record_files
 
 LEVEL = 0.95
 #: Controls (ceilings) that differ by more than this mean that the machine was not the same for both; the gate's rule too.
@@ -30,7 +30,7 @@ def load(path: Path) -> list[Record]:
     """The record at `path`, or every record (*.json) in the folder and below, in order of time. Raises BadInput."""
     if not path.is_dir():
         return [read(path)]
-    found = [read(file) for file in sorted(path.rglob("*.json"))]
+    found = [read(file) for file in record_files(path, below=True)]
     if not found:
         raise BadInput(f"{path}: no records (*.json) in this folder; nothing was measured, or the path is wrong")
     return sorted(found, key=lambda record: record.time_start_utc)

@@ -15,7 +15,7 @@ from flopbench.errors import BadInput, CannotWrite
 from flopbench.gpu_selftest import arithmetic, exchanges, own_kernels, resources, solving, surroundings
 from flopbench.gpu_selftest.bench import Bench, Finding
 from flopbench.machine.detect import detect
-from flopbench.results import write_atomically
+from flopbench.results import SELFTEST, write_atomically
 
 SCHEMA = "flopbench gpu-selftest 1"
 
@@ -93,7 +93,7 @@ def encode(document: dict[str, Any]) -> bytes:
 def write(document: dict[str, Any], folder: Path) -> Path:
     """Put the document into `folder`. Raises CannotWrite."""
     stamp = re.sub(r"[-:]|\..*", "", document["time_start_utc"])
-    path = folder / f"{stamp}_gpu-selftest_{document['machine']['hostname']}.json"
+    path = folder / f"{stamp}{SELFTEST}{document['machine']['hostname']}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, msgspec.json.format(encode(document), indent=1).decode() + "\n")

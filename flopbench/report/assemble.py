@@ -21,7 +21,7 @@ def read_records(paths: Iterable[Path]) -> list[Record]:
     """
     files: dict[Path, None] = {}
     for path in paths:
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        inside = results.record_files(path) if path.is_dir() else [path]
         if not inside:
             raise BadInput(f"no record in folder {path}: a record is a .json file that flopbench wrote")
         files.update(dict.fromkeys(inside))

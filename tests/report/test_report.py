@@ -326,6 +326,23 @@ def test_the_command_takes_files_and_folders_each_record_once(folder, capsys):
     assert "node01" in capsys.readouterr().out
 
 
+def test_a_self_test_beside_the_records_is_passed_over(folder, tmp_path, capsys):
+    from flopbench.compare.records import load
+    from flopbench.gpu_selftest import suite
+
+    document = {"time_start_utc": "2026-11-27T18:46:08.04Z", "machine": {"hostname": "node01"}, "schema": suite.SCHEMA}
+    written = suite.write(document, folder)
+    before = load(folder)
+    assert run(["report", str(folder)]) == 0
+    written.rename(tmp_path / "other.json")
+    assert load(folder) == before
+    capsys.readouterr()
+    (tmp_path / "alone").mkdir()
+    suite.write(document, tmp_path / "alone")
+    assert run(["report", str(tmp_path / "alone")]) == 2
+    assert "no record in folder" in capsys.readouterr().err
+
+
 def test_the_command_writes_markdown_a_page_and_a_plot(folder, tmp_path, capsys):
     page, plot = tmp_path / "r.html", tmp_path / "r.png"
     assert run(["report", str(folder), "--markdown", "--html", str(page), "--plot", str(plot)]) == 0
