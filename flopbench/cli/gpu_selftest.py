@@ -12,7 +12,11 @@ import click
 @click.option("--gpu", "index", type=click.IntRange(0, 1023), default=0, show_default=True, help="Which GPU, from 0.")
 @click.option("--only", default=None, help="Items to run, like 1,2,5-7. [all]")
 @click.option(
-    "--output", type=click.Path(path_type=Path), default="results/gpu-selftest", show_default=True, help="Folder for the document."
+    "--output",
+    type=click.Path(path_type=Path),
+    default="results/gpu-selftest",
+    show_default=True,
+    help="Folder for the document.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The document on stdout; progress goes to stderr.")
 def command(index: int, only: str | None, output: Path, as_json: bool) -> int:

@@ -234,7 +234,7 @@ def test_options_are_in_the_record_and_wrong_ones_are_refused_with_the_right_one
     kernel.setup(problem(20), SelfComm(), None)
     kernel.close()
     assert (kernel.describe()["panel"], kernel.describe()["exchange"]) == ("device", "staged")
-    with pytest.raises(BadInput, match="panel=gpu; allowed: host, device"):
+    with pytest.raises(BadInput, match="panel=gpu; allowed: device, host"):
         solve(problem(20), SelfComm(), panel="gpu")
     with pytest.raises(BadInput, match="NCCL takes one rank per GPU"):
         solve(problem(20), SelfComm(), exchange="nccl", oversubscribe="1")
