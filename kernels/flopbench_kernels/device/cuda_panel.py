@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench_kernels.cuda.context import Gpu
+from flopbench_kernels.cuda.context import Gpu, grid_over
 from flopbench_kernels.device.contract import Memory
 
 THREADS = 256  # of a block: a multiple of 32, as best_of_block of panel.cu wants it
@@ -56,10 +56,8 @@ class CudaPanelKernels:
         blocks = min(BLOCKS, max(1, -(-height // THREADS)))
         self._grid = (blocks, 1)
         self._w, self._width, self._last = (_address(w), _long(ld)), _long(width), _long(height)
-        self._has_top, self._place = (
-            has_top,
-            (_long(has_top), _long(row0), _long(nb), _long(my_row), _long(p), _long(below)),
-        )
+        self._has_top = has_top
+        self._place = tuple(map(_long, (has_top, row0, nb, my_row, p, below)))
         most = min(_MOST_BLOCKS, ALONE_THREADS, self._gpu.facts.multiprocessors)
         self._alone_blocks = min(most, max(1, -(-height // ALONE_THREADS)))
         self._row0 = _long(row0)
@@ -86,7 +84,7 @@ class CudaPanelKernels:
 
     def take(self, j: int) -> None:
         args = (*self._w, self._width, self._numbers[j], self._message, self._mine, self._pivots)
-        self._launch("take", (-(-int(self._width) // THREADS), 1), THREADS, args)
+        self._launch("take", grid_over(int(self._width), 1), THREADS, args)
 
     def eliminate(self, j: int, high: int) -> None:
         numbers = self._numbers
