@@ -68,9 +68,6 @@ MUTATIONS = {
     "a block that does not wait for its candidates": (
         "panel.cu", "rows[threadIdx.x] = *at;\n    __syncthreads();\n    if", "rows[threadIdx.x] = *at;\n    if", ties(2),
     ),
-    "a choice that is not waited for": (
-        "panel.cu", "chosen[1] = at; }\n    __syncthreads();", "chosen[1] = at; }", pivots(2, 90)
-    ),
     "rows below the top block eliminated once too few": (
         "panel.cu", "for (i64 c = j + 1; c < high; c += AT_ONCE)", "for (i64 c = j + 2; c < high; c += AT_ONCE)", pivots(2, 90)
     ),

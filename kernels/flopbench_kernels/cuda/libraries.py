@@ -6,6 +6,7 @@ that a machine without a GPU can run the same code over host memory (flopbench.g
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import numpy as np
 #: Options of NVRTC for our kernels. Without fused multiply-add a kernel gives the bits that the same source gives on the host.
 NVRTC_OPTIONS = ("--std=c++17", "--fmad=false")
 
+
+_OWN_HEADER = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
 #: Sources whose kernels have a barrier across the whole grid, so that all blocks must be resident together.
 COOPERATIVE = frozenset({"panel_alone"})
@@ -96,8 +99,10 @@ class Libraries(Protocol):
 
 
 def source_text(name: str) -> str:
-    """The CUDA source sources/<name>.cu."""
-    return resources.files(__package__).joinpath("sources", f"{name}.cu").read_text(encoding="utf-8")
+    """The CUDA source sources/<name>.cu, with our own headers put in, so that it is one text for whoever compiles it."""
+    folder = resources.files(__package__).joinpath("sources")
+    text = folder.joinpath(f"{name}.cu").read_text(encoding="utf-8")
+    return _OWN_HEADER.sub(lambda line: folder.joinpath(line[1]).read_text(encoding="utf-8"), text)
 
 
 def source_names() -> list[str]:

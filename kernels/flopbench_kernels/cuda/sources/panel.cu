@@ -2,61 +2,40 @@
 //
 // The panel w is column-major: its top `width` rows are the top block, which every rank of the process column has; rows from `width` on are
 // this rank's rows below. A pivot candidate is two numbers, its magnitude and its row in w; each block that searches leaves its best one in
-// `found` (2 x parts): parts magnitudes, then parts rows, row -1 where there is none. Of equal magnitudes the upper row wins, as in LAPACK;
-// NaN counts as 0. Kernels that choose among the candidates are launched as one block.
+// `found` (2 x parts): parts magnitudes, then parts rows. Kernels that choose among the candidates are launched as one block.
 //
 // message: [magnitude, global row, has the top block, unused, the candidate's row (width), row j of the top block (width)]
 // mine:    [global row and row in w of this rank's candidate, whether a pivot was zero]
 
-typedef long long i64;
+#include "candidates.cuh"
 
-#define MOST_THREADS 1024
 #define AT_ONCE 4
-
-__device__ double magnitude(double x) { return x < 0.0 ? -x : (x >= 0.0 ? x : 0.0); }
-
-// The best candidate of a block's threads, each of which gives one; thread 0 has it afterwards.
-__device__ void best_of_block(double* best, double* at, double* sizes, double* rows) {
-    sizes[threadIdx.x] = *best;
-    rows[threadIdx.x] = *at;
-    __syncthreads();
-    if (threadIdx.x < 32) {
-        for (unsigned t = threadIdx.x + 32; t < blockDim.x; t += 32)
-            if (sizes[t] > *best || (sizes[t] == *best && rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }
-        sizes[threadIdx.x] = *best;
-        rows[threadIdx.x] = *at;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0)
-        for (unsigned t = 1; t < 32 && t < blockDim.x; ++t)
-            if (sizes[t] > *best || (sizes[t] == *best && rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }
-}
 
 // found[b] = the best of this block's rows of a column: of first + t, first + t + threads, ... of its threads t.
 extern "C" __global__ void panel_search(const double* w, i64 ld, i64 column, i64 first, i64 last, double* found, i64 parts) {
-    __shared__ double sizes[MOST_THREADS], rows[MOST_THREADS];
-    double best = -1.0, at = -1.0;
+    __shared__ double sizes[MOST_THREADS];
+    __shared__ i64 rows[MOST_THREADS];
+    double best = -1.0;
+    i64 at = -1;
     for (i64 r = first + (i64)blockIdx.x * blockDim.x + threadIdx.x; r < last; r += (i64)gridDim.x * blockDim.x) {
         const double size = magnitude(w[r + column * ld]);
-        if (size > best) { best = size; at = (double)r; }
+        if (size > best) { best = size; at = r; }
     }
     best_of_block(&best, &at, sizes, rows);
     if (threadIdx.x == 0) {
         found[blockIdx.x] = best;
-        found[parts + blockIdx.x] = at;
+        found[parts + blockIdx.x] = (double)at;
     }
 }
 
-// The best of `parts` candidates: its row, to all threads of the only block.
-__device__ void choose(const double* found, i64 parts, double* sizes, double* rows, double* chosen) {
-    double best = -1.0, at = -1.0;
+// The best of `parts` candidates, to all threads of the only block.
+__device__ void choose(const double* found, i64 parts, double* sizes, i64* rows, double* best, i64* at) {
     for (i64 i = threadIdx.x; i < parts; i += blockDim.x) {
-        const double size = found[i], row = found[parts + i];
-        if (size > best || (size == best && row < at)) { best = size; at = row; }
+        const double size = found[i];
+        const i64 row = (i64)found[parts + i];
+        if (size > *best || (size == *best && row < *at)) { *best = size; *at = row; }
     }
-    best_of_block(&best, &at, sizes, rows);
-    if (threadIdx.x == 0) { chosen[0] = best; chosen[1] = at; }
-    __syncthreads();
+    best_of_block(best, at, sizes, rows);
 }
 
 // The global row of row `candidate` of w; beyond every row where there is no candidate.
@@ -74,15 +53,17 @@ __device__ double global_row(i64 candidate, i64 width, i64 row0, i64 nb, i64 my_
 // Puts this rank's candidate for pivot j, and row j of the top block if it is here, into the message. One block.
 extern "C" __global__ void panel_pack(const double* w, i64 ld, i64 width, i64 j, i64 has_top, i64 row0, i64 nb, i64 my_row, i64 grid_rows,
                                       i64 below0, const double* found, i64 parts, double* message, double* mine) {
-    __shared__ double sizes[MOST_THREADS], rows[MOST_THREADS], chosen[2];
-    choose(found, parts, sizes, rows, chosen);
-    const i64 candidate = (i64)chosen[1];
+    __shared__ double sizes[MOST_THREADS];
+    __shared__ i64 rows[MOST_THREADS];
+    double best = -1.0;
+    i64 candidate = -1;
+    choose(found, parts, sizes, rows, &best, &candidate);
     for (i64 c = threadIdx.x; c < width; c += blockDim.x) {
         message[4 + c] = candidate >= 0 ? w[candidate + c * ld] : 0.0;
         message[4 + width + c] = has_top ? w[j + c * ld] : 0.0;
         if (c == 0) {
             const double row = global_row(candidate, width, row0, nb, my_row, grid_rows, below0);
-            message[0] = chosen[0];
+            message[0] = best;
             message[1] = row;
             message[2] = has_top ? 1.0 : 0.0;
             message[3] = 0.0;
@@ -106,12 +87,14 @@ extern "C" __global__ void panel_take(double* w, i64 ld, i64 width, i64 j, const
 // Rows first .. last-1 of column j become L; columns j+1 .. high-1 lose L times row j; found: candidates in column j + 1, if it is below high.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS)
 panel_eliminate(double* w, i64 ld, i64 j, i64 high, i64 first, i64 last, double* mine, double* found, i64 parts) {
-    __shared__ double sizes[MOST_THREADS], rows[MOST_THREADS];
+    __shared__ double sizes[MOST_THREADS];
+    __shared__ i64 rows[MOST_THREADS];
     const double pivot = w[j + j * ld];
     const bool is_large = pivot >= 2.2250738585072014e-308 || pivot <= -2.2250738585072014e-308;
     const double factor = is_large ? 1.0 / pivot : 0.0;
     if (blockIdx.x == 0 && threadIdx.x == 0 && pivot == 0.0) mine[2] = 1.0;
-    double best = -1.0, at = -1.0;
+    double best = -1.0;
+    i64 at = -1;
 #pragma unroll 1
     for (i64 r = first + (i64)blockIdx.x * blockDim.x + threadIdx.x; r < last; r += (i64)gridDim.x * blockDim.x) {
         double l = w[r + j * ld];
@@ -133,13 +116,13 @@ panel_eliminate(double* w, i64 ld, i64 j, i64 high, i64 first, i64 last, double*
                 if (q < count) column[r + q * ld] = x[q];
             if (c == j + 1) {
                 const double size = magnitude(x[0]);
-                if (size > best) { best = size; at = (double)r; }
+                if (size > best) { best = size; at = r; }
             }
         }
     }
     best_of_block(&best, &at, sizes, rows);
     if (threadIdx.x == 0) {
         found[blockIdx.x] = best;
-        found[parts + blockIdx.x] = at;
+        found[parts + blockIdx.x] = (double)at;
     }
 }

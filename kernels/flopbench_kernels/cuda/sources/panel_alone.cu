@@ -7,34 +7,13 @@
 // and of MOST_COLUMNS threads a block at least. Row r belongs to one thread, which alone reads and writes it in these columns; what others
 // must know of it goes through `slots`: for each block its candidate's magnitude, its row, and the row's entries, and, behind the slots of
 // all `blocks` blocks, the entries of the row that makes way. Two sets of slots take turns, for columns of even and odd number: nobody writes
-// a set before all have passed the barrier behind its readers. Of equal magnitudes the upper row wins, as in LAPACK; NaN counts as 0.
+// a set before all have passed the barrier behind its readers.
 
-typedef long long i64;
+#include "candidates.cuh"
 
-#define MOST_THREADS 1024
 #define MOST_COLUMNS 64
 #define AT_ONCE 4
 #define SLOT (2 + MOST_COLUMNS)
-
-__device__ double size_of(double x) { return x < 0.0 ? -x : (x >= 0.0 ? x : 0.0); }
-
-// The best of the candidates that the threads of a block give: to all of them.
-__device__ void best_of_block(double* best, i64* at, double* sizes, i64* rows) {
-    sizes[threadIdx.x] = *best;
-    rows[threadIdx.x] = *at;
-    __syncthreads();
-    if (threadIdx.x < 32) {
-        for (unsigned t = threadIdx.x + 32; t < blockDim.x; t += 32)
-            if (sizes[t] > *best || (sizes[t] == *best && rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }
-        sizes[threadIdx.x] = *best;
-        rows[threadIdx.x] = *at;
-    }
-    __syncthreads();
-    *best = sizes[0];
-    *at = rows[0];
-    for (unsigned t = 1; t < 32; ++t)
-        if (sizes[t] > *best || (sizes[t] == *best && rows[t] < *at)) { *best = sizes[t]; *at = rows[t]; }
-}
 
 // Waits until every block has come here; `goal`: what the counter of arrivals then is, modulo 2^32.
 __device__ void wait_for_all_blocks(unsigned* arrived, unsigned goal) {
@@ -71,7 +50,7 @@ panel_alone(double* w, i64 ld, i64 width, i64 start, i64 stop, i64 last, i64 row
     double best = -1.0;
     i64 at = -1;
     for (i64 r = mine; r < last; r += step) {
-        const double size = size_of(w[r + start * ld]);
+        const double size = magnitude(w[r + start * ld]);
         if (size > best) { best = size; at = r; }
     }
     for (i64 j = start; j < stop; ++j) {
@@ -133,7 +112,7 @@ panel_alone(double* w, i64 ld, i64 width, i64 start, i64 stop, i64 last, i64 row
                         column[q * ld] = x[q];
                     }
                 if (c == j + 1) {
-                    const double size = size_of(x[0]);
+                    const double size = magnitude(x[0]);
                     if (size > best) { best = size; at = r; }
                 }
             }
