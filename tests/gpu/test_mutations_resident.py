@@ -100,6 +100,9 @@ MUTATIONS = {
     "a rank alone: one set of slots": (
         "panel_alone.cu", "slots + (j % 2) * set", "slots", ties(1)
     ),
+    "a rank alone: more blocks than the GPU holds together": (
+        "flopbench_kernels.device.cuda_panel", "ALONE_THREADS, self._gpu.facts.multiprocessors)", "ALONE_THREADS)", ties(1)
+    ),
     "a rank alone: a zero pivot unnoticed": ("panel_alone.cu", "*singular = 1.0;", "*singular = 0.0;", singular),
     "a candidate read before it came from the GPU": (
         PANEL, "count)\n        self.stream.record().synchronize()\n        self.exchange.run", "count)\n        self.exchange.run",

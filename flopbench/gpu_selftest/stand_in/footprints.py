@@ -9,6 +9,7 @@ import numpy as np
 from flopbench.gpu_selftest.stand_in.memory import Region, column_major, matrix
 
 LANES, GROUPS = 32, 4  # of check.cu
+SLOT = 66  # of panel_alone.cu
 Footprint = tuple[list[Region], list[Region]]  # reads, writes
 
 _FILLED = {
@@ -147,7 +148,7 @@ def _panel_alone(w: int, ld: int, width: int, start: int, stop: int, last: int, 
     """Any row from `start` on may be a pivot row."""
     slots, blocks, singular, pivots, arrived, _ = rest
     block = column_major(w + 8 * start, last - start, width, ld, "float64")
-    between = [_line(slots, 2 * (blocks + 1) * 66), _line(arrived, 1)]
+    between = [_line(slots, 2 * (blocks + 1) * SLOT), _line(arrived, 1)]
     return [block, *between], [block, *between, _line(singular, 1), _line(pivots + 8 * start, stop - start)]
 
 

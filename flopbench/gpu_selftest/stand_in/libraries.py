@@ -58,10 +58,10 @@ class StandIn:
         no_nccl: str | None = None,
         lt: bool = True,
     ) -> None:
-        from flopbench_kernels.cuda.libraries import DeviceFacts, source_text
+        from flopbench_kernels.cuda.libraries import COOPERATIVE, DeviceFacts, source_text
 
         self._cupy = cupy
-        self._source_text = source_text
+        self._source_text, self._cooperative = source_text, COOPERATIVE
         self.arena = Arena(capacity)
         self.schedule = Schedule(self.arena, policy, seed)
         self.cublas, self.cusolver, self.runtime = (
@@ -138,7 +138,8 @@ class StandIn:
     def kernels(self, source: str) -> Mapping[str, Any]:
         self.schedule.count("compile")
         compiled = compile_source(self._source_text(source))
-        return {name: _Launch(self, kernel) for name, kernel in compiled.items()}
+        together = self._facts.multiprocessors if source in self._cooperative else None
+        return {name: _Launch(self, kernel, together) for name, kernel in compiled.items()}
 
     def why_no_nccl(self) -> str | None:
         return self._no_nccl
@@ -161,11 +162,14 @@ class _Launch:
 
     libraries: StandIn
     kernel: HostKernel
+    together: int | None = None  # of a cooperative launch: blocks that are resident at once
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
         self.kernel.check(args)
         if not (1 <= grid[0] <= 2**31 - 1 and all(1 <= g <= 65535 for g in grid[1:]) and 1 <= block[0] <= 1024):
             raise RuntimeError_(9, f"cudaErrorInvalidConfiguration: grid {grid}, block {block}")
+        if self.together is not None and grid[0] > self.together:
+            raise RuntimeError_(720, f"cudaErrorCooperativeLaunchTooLarge: {grid[0]} blocks, {self.together} fit")
         schedule = self.libraries.schedule
         known = footprint(self.kernel.name, args) if schedule.policy == "eager" else ([], [])
 
