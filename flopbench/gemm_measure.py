@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from threadpoolctl import ThreadpoolController
 
-from flopbench import timing
+from flopbench import timing, turns
 from flopbench.gpu import nvml
 from flopbench.kernel_api import Comm, GemmProblem, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
@@ -113,9 +113,10 @@ def measure_gemm(
     before = cpu_times(source)
     long = expected_s is not None and expected_s >= SHORT_S
     each = progress if long else Progress(quiet=True)
-    first, at_work = now(), 0.0
+    first, at_work, waited = now(), 0.0, 0.0
     with nullcontext() if long else progress.step("repeats", None):
-        while not rule.enough(seen.times_s, now() - first):
+        while not rule.enough(seen.times_s, now() - first - waited):
+            waited += turns.give_way()
             turn = len(seen.times_s) % len(kernels)
             kernel = kernels[turn]
             kernel.reset()

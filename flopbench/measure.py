@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flopbench import timing
+from flopbench import timing, turns
 from flopbench.blas_threads import take_control
 from flopbench.kernel_api import Comm, Kernel
 from flopbench.machine.environment import cpu_times, steal_fraction
@@ -69,6 +69,7 @@ def measure(
         with progress.step("allocate", None):
             kernel.setup(problem, comm, machine)
         for repeat in range(1, repeats + 1):
+            turns.give_way()
             with progress.step("generate", None):
                 kernel.reset()
             began = timing.utc_now()

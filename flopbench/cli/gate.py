@@ -35,7 +35,7 @@ from flopbench.cli.comparison_output import output_options
 )
 @output_options
 def command(**options: Any) -> int:
-    """Guard against regressions: fresh processes in balanced, shuffled pairs, a control around each, two looks, a second batch.
+    """Guard against regressions: fresh processes in balanced, shuffled pairs, in turns, a control around each, two looks, a second batch.
 
     Exit code: 0 no regression, 1 slower or a verification FAILED, 2 an error or an empty leg, 3 inconclusive or contaminated.
     """

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 import numpy as np
 
@@ -36,6 +36,11 @@ class Interval:
     def ratios(self) -> tuple[float, float, float]:
         """Ratio, lower and upper bound: (exp(centre), exp(low), exp(high))."""
         return math.exp(self.centre), math.exp(self.low), math.exp(self.high) if self.high < math.inf else math.inf
+
+
+def log_ratio_of_neighbours(base_s: Sequence[float], head_s: Sequence[float]) -> float:
+    """x of two runs whose repeats took turns: the median over neighbours in time of ln(base seconds / head seconds)."""
+    return median(math.log(b / h) for b, h in zip(base_s, head_s, strict=False))
 
 
 def change(x: float) -> float:

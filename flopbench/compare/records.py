@@ -1,7 +1,8 @@
 """`flopbench compare`: records that exist already, one a side or folders of them.
 
-A folder whose runs alternate with the other's in time is taken in pairs. Otherwise the two sides are two independent samples: of runs,
-or, where a side has one run only, of that run's timed repeats. The ceiling in each record, measured in the same minutes, is the control.
+A folder whose runs alternate with the other's in time is taken in pairs: of repeats, where the very repeats alternate. Otherwise the two
+sides are two independent samples: of runs, or, where a side has one run only, of that run's timed repeats. The ceiling in each record,
+measured in the same minutes, is the control.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from flopbench.compare.comparable import differences, key, metric_name
-from flopbench.compare.estimate import Interval, median_interval, shift_interval
+from flopbench.compare.estimate import Interval, log_ratio_of_neighbours, median_interval, shift_interval
 from flopbench.compare.verdict import MetricVerdict, check_threshold, judge
 from flopbench.errors import BadInput
 from flopbench.results import Record, read, record_files
@@ -121,8 +123,24 @@ def _paired(base: list[Record], head: list[Record]) -> tuple[Interval | None, in
         if moved:
             dropped.append(f"pair {number}: {moved}")
         else:
-            ratios.append(math.log(h.rmax_flops / b.rmax_flops))
+            ratios.append(_log_ratio(b, h))
     return (median_interval(ratios, LEVEL) if ratios else None), len(ratios), dropped, len(base)
+
+
+def _log_ratio(base: Record, head: Record) -> float:
+    if _took_turns(base, head):
+        return log_ratio_of_neighbours(base.times_s, head.times_s)
+    return math.log(head.rmax_flops / base.rmax_flops)
+
+
+def _took_turns(base: Record, head: Record) -> bool:
+    """Whether the repeats of the two runs alternated in time, as the gate lets them."""
+    times = [record.run_times_utc for record in (base, head)]
+    if len(times[0]) != len(times[1]) or len(times[0]) < 2:
+        return False
+    merged = sorted((*span, side) for side, spans in enumerate(times) for span in spans)
+    apart = all(one[1] <= two[0] for one, two in pairwise(merged))
+    return apart and all({merged[i][2], merged[i + 1][2]} == {0, 1} for i in range(0, len(merged), 2))
 
 
 def _unpaired(base: list[Record], head: list[Record]) -> tuple[Interval | None, int, list[str], int]:

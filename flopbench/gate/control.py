@@ -51,11 +51,14 @@ class Control:
         self._process.stdout.close()
         self._process.wait()
 
-    def rate(self) -> float:
-        """The ceiling now, in FLOP/s. Raises BadInput if the control process died, NotPossible if there is no ceiling here."""
+    def rate(self, threads: int = 1) -> float:
+        """The ceiling of so many threads now, in FLOP/s.
+
+        Raises BadInput if the control process died, NotPossible if there is no ceiling here.
+        """
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         with suppress(BrokenPipeError):  # a dead process is found out and named below
-            self._process.stdin.write("measure\n")
+            self._process.stdin.write(f"{threads}\n")
             self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith(_MARK):
@@ -71,13 +74,13 @@ class Control:
 
 
 def _serve() -> None:
-    """The control process: one rate a line on stdout for every line on stdin, until that ends."""
+    """The control process: a rate on stdout for every number of threads on stdin, until that ends."""
     from flopbench.ceiling import measure
     from flopbench.machine.detect import detect
 
     machine = detect()
-    for _ in sys.stdin:
-        found = measure("fp64", machine.limits.usable_cores, machine)
+    for threads in sys.stdin:
+        found = measure("fp64", int(threads), machine)
         print(f"{_MARK} none {found}" if isinstance(found, str) else f"{_MARK} {found.flops}", flush=True)
 
 

@@ -1,24 +1,33 @@
-"""Who had the CPUs meanwhile: the hypervisor (steal), this gate's own leg, or others. From /proc/stat; Linux only."""
+"""Who had the CPUs meanwhile: the hypervisor (steal), the leg that is measured, or others. From /proc; Linux only."""
 
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-_STAT = Path("/proc/stat")
-
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """Seconds since boot, summed over the CPUs that this process may use, and of this process's finished children."""
+    """Seconds, summed over the CPUs that this process may use, and of one process with its finished children."""
 
-    total: float
-    busy: float
-    steal: float
-    own: float
+    total: float = 0.0
+    busy: float = 0.0
+    steal: float = 0.0
+    own: float = 0.0
+
+    def __add__(self, more: CpuTimes) -> CpuTimes:
+        return CpuTimes(self.total + more.total, self.busy + more.busy, self.steal + more.steal, self.own + more.own)
+
+    def __sub__(self, less: CpuTimes) -> CpuTimes:
+        return CpuTimes(self.total - less.total, self.busy - less.busy, self.steal - less.steal, self.own - less.own)
+
+    def shares(self) -> tuple[float, float]:
+        """Shares of the CPUs' time: stolen by the hypervisor, and used by other processes. Zeros if nothing is known."""
+        if self.total <= 0:
+            return 0.0, 0.0
+        return self.steal / self.total, max(0.0, self.busy - self.own) / self.total
 
 
 def parse_stat(text: str, cpus: Collection[int], ticks_per_s: int) -> tuple[float, float, float]:
@@ -35,21 +44,17 @@ def parse_stat(text: str, cpus: Collection[int], ticks_per_s: int) -> tuple[floa
     return total / ticks_per_s, busy / ticks_per_s, steal / ticks_per_s
 
 
-def now() -> CpuTimes | None:
-    """The counters at this moment; None where the system has none."""
+def parse_process(text: str, ticks_per_s: int) -> float:
+    """CPU seconds of a process and its finished children in the text of /proc/PID/stat (proc(5); fields 14 to 17)."""
+    fields = text[text.rindex(")") + 1 :].split()  # the name in front may hold spaces and brackets
+    return sum(map(int, fields[11:15])) / ticks_per_s
+
+
+def now(pid: int) -> CpuTimes:
+    """The counters at this moment, since boot and since the start of process `pid`; zeros where the system has none."""
     try:
-        text = _STAT.read_text()
+        system, process = Path("/proc/stat").read_text(), Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return None
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = parse_stat(text, os.sched_getaffinity(0), os.sysconf("SC_CLK_TCK"))
-    return CpuTimes(*seconds, own=children.ru_utime + children.ru_stime)
-
-
-def shares(before: CpuTimes | None, after: CpuTimes | None) -> tuple[float, float]:
-    """Shares of the CPUs' time between two readings: stolen, and used by processes other than our own. Zeros if unknown."""
-    if before is None or after is None or after.total <= before.total:
-        return 0.0, 0.0
-    total = after.total - before.total
-    others = (after.busy - before.busy) - (after.own - before.own)
-    return (after.steal - before.steal) / total, max(0.0, others) / total
+        return CpuTimes()
+    ticks_per_s = os.sysconf("SC_CLK_TCK")
+    return CpuTimes(*parse_stat(system, os.sched_getaffinity(0), ticks_per_s), own=parse_process(process, ticks_per_s))

@@ -4,6 +4,7 @@
 
 TASK is a JSON file {"commands": [[argument, ...], ...]}; ANSWER becomes [{"exit_code": int, "stdout": str}, ...]. It runs on the Python
 of the side under test, whose flopbench may be older than the gate's, so it relies on nothing but the command line: `flopbench.cli.main`.
+Before each command it gives way to the other leg (player.py), through the pipes in FLOPBENCH_TURNS, which flopbench then uses, too.
 """
 
 from __future__ import annotations
@@ -11,8 +12,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from pathlib import Path
+
+
+def give_way(pipes: str) -> None:
+    """Wait until it is this leg's turn to begin a command."""
+    taken, given = map(int, pipes.split(","))
+    os.write(given, b"c")
+    os.read(taken, 1)
 
 
 def run(arguments: list[str]) -> dict[str, object]:
@@ -35,5 +44,9 @@ def run(arguments: list[str]) -> dict[str, object]:
 if __name__ == "__main__":
     task, answer = map(Path, sys.argv[1:3])
     commands = json.loads(task.read_text())["commands"]
-    answers = [run(arguments) for arguments in commands]
+    pipes = os.environ["FLOPBENCH_TURNS"]
+    answers = []
+    for arguments in commands:
+        give_way(pipes)
+        answers.append(run(arguments))
     answer.write_text(json.dumps(answers))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from flopbench.compare.estimate import log_ratio_of_neighbours
 
 BASE, HEAD = "base", "head"
 
@@ -19,7 +22,7 @@ class Limits:
     """
 
     drift: float = 0.05
-    steal: float = 0.02
+    steal: float = 0.05
     neighbour: float = 0.15
 
 
@@ -32,17 +35,31 @@ class Leg:
     steal: float = 0.0
     neighbour: float = 0.0
     failures: Mapping[str, str] = field(default_factory=dict)  # metric -> why its verification FAILED
+    in_turns: Mapping[str, tuple[float, ...]] = field(
+        default_factory=dict
+    )  # metric -> seconds of each repeat, if it gave way before each
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two legs in the order they ran, and the control's rate before, between and after them."""
+    """Two legs in the order they began, and the control's rate before, when both were ready to repeat, and after."""
 
     legs: tuple[Leg, Leg]
-    controls: tuple[float, float, float]
+    controls: tuple[float, ...]
 
     def side(self, name: str) -> Leg:
         return self.legs[0] if self.legs[0].side == name else self.legs[1]
+
+    def took_turns(self, metric: str) -> bool:
+        """Whether the repeats of `metric` alternated with those of the other side."""
+        return all(metric in leg.in_turns for leg in self.legs)
+
+    def log_ratio(self, metric: str) -> float:
+        """ln(head rate / base rate): the median over the repeats that are neighbours in time; of the best ones without turns."""
+        base, head = self.side(BASE), self.side(HEAD)
+        if self.took_turns(metric):
+            return log_ratio_of_neighbours(base.in_turns[metric], head.in_turns[metric])
+        return math.log(head.rates[metric] / base.rates[metric])
 
     def failures(self, metric: str) -> list[str]:
         """The verifications of `metric` that FAILED in this pair, in words."""

@@ -82,7 +82,7 @@ def _look(name: str, unit: str, pairs: list[Pair], rules: Rules) -> _Batch:
     clean = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
     dropped = [f"pair {number}: {reason}" for number, reason in enumerate(reasons, 1) if reason]
     rates = {side: [pair.side(side).rates[name] for pair in clean] for side in (BASE, HEAD)}
-    xs = [math.log(h / b) for b, h in zip(rates[BASE], rates[HEAD], strict=True)]
+    xs = [pair.log_ratio(name) for pair in clean]
     if not xs or len(dropped) > rules.max_dropped * len(pairs):
         interval = median_interval(xs, rules.level) if xs else None
         word, reason, p = "contaminated", f"{len(dropped)} of {len(pairs)} pairs disturbed from outside", 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from flopbench.compare.comparable import differences, machine_key
 from flopbench.compare.verdict import MetricVerdict
 from flopbench.errors import BadInput
 from flopbench.gate.config import GateConfig, Metric, Side
-from flopbench.gate.legs import LegRun, run_leg
+from flopbench.gate.legs import LegRun, run_legs
 from flopbench.gate.pairs import BASE, HEAD, Pair, balanced_order
 from flopbench.gate.protocol import decide
 from flopbench.results import Record, write
@@ -26,10 +27,11 @@ CONTROL_TRIES = 3
 class RateSource(Protocol):
     """A control."""
 
-    def rate(self) -> float: ...
+    def rate(self, threads: int) -> float: ...
 
 
-RunLeg = Callable[[str, Side, Sequence[Metric]], LegRun]
+#: (sides in their order, metrics, what to call when both are ready to repeat) -> their legs
+RunLegs = Callable[[Sequence[tuple[str, Side]], Sequence[Metric], Callable[[], None]], list[LegRun]]
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Gate:
     allowed: frozenset[str] = frozenset()
     output: Path | None = None
     say: Callable[[str], None] = lambda line: None
-    run_leg: RunLeg = run_leg
+    run_legs: RunLegs = run_legs
     now: Clock = clock
     seed: int = field(default_factory=lambda: int.from_bytes(os.urandom(4)))
 
@@ -81,7 +83,8 @@ class Gate:
     def _warm_up(self) -> tuple[dict[str, str], Record]:
         """One leg of each side that does not count: compilers fill their caches, and what cannot be compared is found early."""
         self.say(f"order of the sides from seed {self.seed}; warm-up: one leg of each side, not counted")
-        runs = {name: self.run_leg(name, side, list(self._metrics.values())) for name, side in self._sides.items()}
+        legs = self.run_legs(list(self._sides.items()), list(self._metrics.values()), lambda: None)
+        runs = {run.leg.side: run for run in legs}
         for name in self._metrics:
             base, head = (runs[side].records[name] for side in (BASE, HEAD))
             found = differences(base, head, self.allowed)
@@ -91,9 +94,9 @@ class Gate:
                     "make them alike, or let a property differ with --allow NAME"
                 )
             self._differences += [f"{name}: {text}" for text in differences(base, head)]
-        return {name: runs[HEAD].records[name].unit for name in self._metrics}, runs[HEAD].records[
-            next(iter(self._metrics))
-        ]
+        records = runs[HEAD].records
+        self._threads = max(record.ranks * record.threads_per_rank for record in records.values())
+        return {name: records[name].unit for name in self._metrics}, next(iter(records.values()))
 
     def _measure(self, names: Sequence[str], count: int) -> list[Pair]:
         """Up to `count` pairs of the metrics `names`; fewer when the next one would overrun the budget, or a result is wrong."""
@@ -108,7 +111,7 @@ class Gate:
                 break
             pair = self._pair(first, metrics, before)
             pairs.append(pair)
-            before = pair.controls[2]
+            before = pair.controls[-1]
             self._pairs += 1
             self._longest = max(self._longest, self.now() - began)
             self.say(self._line(pair, names))
@@ -117,34 +120,36 @@ class Gate:
         return pairs
 
     def _pair(self, first: str, metrics: list[Metric], before: float) -> Pair:
-        one = self._leg(first, metrics)
-        between = self._control(before)
-        two = self._leg(HEAD if first == BASE else BASE, metrics)
-        return Pair((one.leg, two.leg), (before, between, self._control(between)))
+        order = [first, HEAD if first == BASE else BASE]
+        controls = [before]
+
+        def control() -> None:
+            controls.append(self._control(controls[-1]))
+
+        runs = self.run_legs([(name, self._sides[name]) for name in order], metrics, control)
+        control()
+        if self.output is not None:
+            for run in runs:
+                for record in run.records.values():
+                    write(record, self.output / run.leg.side)
+        return Pair((runs[0].leg, runs[1].leg), tuple(controls))
 
     def _control(self, previous: float = 0.0) -> float:
-        """The control now: the best of up to three tries where it falls short of the previous one.
+        """The control now, on as many threads as the metrics use: the best of up to three tries where it falls short of the previous one.
 
         As inside a leg, the best counts: a short interruption of the control itself does not mean that the machine has changed.
         """
-        rate = self.control.rate()
+        rate = self.control.rate(self._threads)
         for _ in range(CONTROL_TRIES - 1):
             if rate * (1 + self.config.limits.drift) >= previous:
                 break
-            rate = max(rate, self.control.rate())
+            rate = max(rate, self.control.rate(self._threads))
         return rate
-
-    def _leg(self, side: str, metrics: list[Metric]) -> LegRun:
-        run = self.run_leg(side, self._sides[side], metrics)
-        if self.output is not None:
-            for record in run.records.values():
-                write(record, self.output / side)
-        return run
 
     def _line(self, pair: Pair, names: Sequence[str]) -> str:
         base, head = pair.side(BASE), pair.side(HEAD)
         parts = [
-            f"{name} {head.rates[name] / base.rates[name]:.3f}"
+            f"{name} {math.exp(pair.log_ratio(name)):.3f}"
             for name in names
             if name in base.rates and name in head.rates
         ]

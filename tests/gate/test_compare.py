@@ -36,6 +36,26 @@ def test_folders_whose_runs_alternate_are_compared_in_pairs():
     assert "bootstrap" in found.interval.method and found.interval.ratios()[0] == pytest.approx(0.8, rel=0.02)
 
 
+def turns(seconds: float, side: int, level: list[float], turn_s: float = 1.0, minute: int = 0):
+    """A record whose repeats of `seconds`, slowed by `level`, alternate with those of the other side."""
+    starts = [minute * 60 + (2 * i + side) * turn_s for i in range(len(level))]
+    spans = [
+        (f"2026-01-01T00:{s // 60:02.0f}:{s % 60:06.3f}Z", f"2026-01-01T00:{s // 60:02.0f}:{s % 60 + 0.9:06.3f}Z")
+        for s in starts
+    ]
+    return record(minute=minute, times_s=[seconds * x for x in level], run_times_utc=spans)
+
+
+def test_repeats_that_alternate_are_compared_with_their_neighbours():
+    level = [1.0, 1.3, 1.1, 1.6, 2.0, 1.2]  # what the machine is like, repeat after repeat
+    base = [turns(1.0, 0, level, minute=2 * i) for i in range(10)]
+    head = [turns(1.25, 1, [*level[1:], 1.9], minute=2 * i) for i in range(10)]
+    expected = sorted(x / (1.25 * y) for x, y in zip(level, [*level[1:], 1.9], strict=True))
+    assert verdict(base, head).interval.ratios()[0] == pytest.approx((expected[2] * expected[3]) ** 0.5)
+    overlapping = [turns(1.25, 1, [*level[1:], 1.9], turn_s=0.5, minute=2 * i) for i in range(10)]
+    assert verdict(base, overlapping).interval.ratios()[0] == pytest.approx(1 / (1.25 * 1.1))  # of the best repeats
+
+
 def test_pairs_cancel_a_drift_that_two_samples_would_drown_in():
     drift = [1 - 0.04 * i for i in range(10)]
     base = [record(50e9 * d, minute=4 * i) for i, d in enumerate(drift)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from flopbench.gate import cpu_time, noise
 from flopbench.gate.command import DEFAULT_CONFIG, GateRequest, GateResult, configure, run_gate
 from flopbench.gate.config import GateConfig, Metric, Side, read_config
 from flopbench.gate.control import Control
-from flopbench.gate.legs import LegRun, command_line, run_leg
+from flopbench.gate.legs import LegRun, command_line, run_legs
 from flopbench.gate.pairs import BASE, HEAD, Leg
 from flopbench.gate.run import Gate
 
@@ -34,10 +35,15 @@ class FakeMachine:
         self.controls = list(controls)
         self.time = 0.0
         self.legs: list[str] = []
+        self.asked: list[int] = []  # threads of the control
         self.rng = random.Random(1)
         self.head_machine = record().machine
 
-    def run_leg(self, side, config, metrics):
+    def run_legs(self, sides, metrics, ready):
+        ready()
+        return [self.run_leg(name, metrics) for name, _ in sides]
+
+    def run_leg(self, side, metrics):
         self.time += self.leg_s
         self.legs.append(side)
         rate = 50e9 * self.rng.uniform(0.99, 1.0) * (self.ratio if side == HEAD else 1.0)
@@ -48,13 +54,14 @@ class FakeMachine:
         rates = {} if failed else {name: r.rmax_flops for name, r in records.items()}
         return LegRun(Leg(side, rates, failures=failed), records)
 
-    def rate(self):
+    def rate(self, threads):
+        self.asked.append(threads)
         return self.controls.pop(0) if self.controls else 60e9
 
 
 def gate(machine: FakeMachine, seed=3, **changes) -> Gate:
     config = GateConfig(metric=[HPL], **changes.pop("config", {}))
-    return Gate(config, machine, run_leg=machine.run_leg, now=lambda: machine.time, seed=seed, **changes)
+    return Gate(config, machine, run_legs=machine.run_legs, now=lambda: machine.time, seed=seed, **changes)
 
 
 def test_equal_sides_take_a_warm_up_and_ten_pairs_in_balanced_order():
@@ -107,6 +114,12 @@ def test_a_control_that_falls_is_measured_again_before_it_is_believed():
     assert not gate(blip).run().verdicts[0].dropped
     fall = FakeMachine(controls=[60e9, 60e9, 40e9, 40e9, 40e9])
     assert gate(fall).run().verdicts[0].dropped == ["pair 1: control moved by 50.0%", "pair 2: control moved by 50.0%"]
+
+
+def test_the_control_runs_on_as_many_threads_as_the_metrics():
+    machine = FakeMachine()
+    gate(machine).run()
+    assert set(machine.asked) == {record().threads_per_rank}
 
 
 def test_records_of_all_counted_legs_are_kept(tmp_path):
@@ -244,8 +257,16 @@ def test_cpu_times_are_read_of_our_cpus_only():
 def test_what_our_legs_used_is_not_a_neighbours():
     before = cpu_time.CpuTimes(total=100, busy=10, steal=1, own=5)
     after = cpu_time.CpuTimes(total=104, busy=13, steal=1.2, own=7)
-    assert cpu_time.shares(before, after) == pytest.approx((0.05, 0.25))
-    assert cpu_time.shares(before, None) == (0.0, 0.0)
+    assert (after - before).shares() == pytest.approx((0.05, 0.25))
+    assert (after - before + after - before).shares() == pytest.approx((0.05, 0.25))
+    assert cpu_time.CpuTimes().shares() == (0.0, 0.0)
+
+
+def test_a_process_is_charged_for_itself_and_its_children_whatever_its_name():
+    stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 900 0 0 0 100 20 3 4 20 0 1 0 5 6 7"
+    assert cpu_time.parse_process(stat, 100) == pytest.approx(1.27)
+    assert cpu_time.now(os.getpid()).own > 0
+    assert cpu_time.now(2**22 + 1) == cpu_time.CpuTimes()  # no such process: nothing is known
 
 
 def fake_python(tmp_path, answers: object, code: int = 0) -> Side:
@@ -271,16 +292,16 @@ def fake_python(tmp_path, answers: object, code: int = 0) -> Side:
 )
 def test_an_empty_or_failing_leg_is_an_error_never_a_pass(tmp_path, answers, named):
     with pytest.raises(BadInput, match=f"base leg.*{named}"):
-        run_leg(BASE, fake_python(tmp_path, answers), [HPL])
+        run_legs([(BASE, fake_python(tmp_path, answers))], [HPL])
 
 
 def test_a_python_that_is_not_there_or_hangs_is_an_error(tmp_path):
     with pytest.raises(BadInput, match="cannot start"):
-        run_leg(HEAD, Side(python=str(tmp_path / "nothing")), [HPL])
+        run_legs([(HEAD, Side(python=str(tmp_path / "nothing")))], [HPL])
     (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "python").chmod(0o755)
     with pytest.raises(BadInput, match=r"no end after 0\.2 s"):
-        run_leg(HEAD, Side(python=str(tmp_path / "python")), [HPL], timeout_s=0.2)
+        run_legs([(HEAD, Side(python=str(tmp_path / "python")))], [HPL], timeout_s=0.2)
 
 
 def test_the_command_line_of_a_leg_keeps_records_out_of_the_users_results():
@@ -290,7 +311,7 @@ def test_the_command_line_of_a_leg_keeps_records_out_of_the_users_results():
 
 def test_a_real_leg_gives_a_record_a_metric():
     small = [Metric(name=name, run=["hpl", "--n", n, "--repeat", "2"]) for name, n in (("a", "64"), ("b", "96"))]
-    run = run_leg(HEAD, Side(), small)
+    run = run_legs([(HEAD, Side())], small)[0]
     assert {name: r.problem.n for name, r in run.records.items()} == {"a": 64, "b": 96}
     assert run.leg.rates["a"] == run.records["a"].rmax_flops > 0 and not run.leg.failures
 
@@ -301,14 +322,14 @@ def test_the_default_metrics_give_one_record_each():
         Metric(name=metric.name, run=["128" if part in ("1500", "2000") else part for part in metric.run])
         for metric in read_config(DEFAULT_CONFIG).metric
     ]
-    run = run_leg(HEAD, Side(), small)
+    run = run_legs([(HEAD, Side())], small)[0]
     assert [r.precision for r in run.records.values()] == ["fp64", "fp64", "int8"]
     assert len(run.leg.rates) == 3
 
 
 def test_a_real_leg_with_a_bad_option_is_an_error_that_shows_the_message():
     with pytest.raises(BadInput, match=r"head leg, metric a: `flopbench hpl --n 0` ended with exit code 2: .*--n"):
-        run_leg(HEAD, Side(), [Metric(name="a", run=["hpl", "--n", "0"])])
+        run_legs([(HEAD, Side())], [Metric(name="a", run=["hpl", "--n", "0"])])
 
 
 def control(tmp_path, body: str) -> Control:
@@ -318,9 +339,9 @@ def control(tmp_path, body: str) -> Control:
 
 
 def test_the_control_lives_through_the_gate_and_answers_each_time(tmp_path):
-    noisy = 'i=1; while read line; do echo noise; echo "flopbench-control ${i}e9"; i=$((i+1)); done'
+    noisy = 'i=1; while read threads; do echo noise; echo "flopbench-control ${threads}${i}e9"; i=$((i+1)); done'
     with control(tmp_path, noisy) as living:
-        assert [living.rate(), living.rate()] == [2e9, 3e9]  # the first one was the warm-up
+        assert [living.rate(4), living.rate(5)] == [42e9, 53e9]  # the first one was the warm-up
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,10 @@ def test_more_than_a_third_dropped_is_contaminated_whatever_the_rest_says():
 @pytest.mark.parametrize(
     ("disturbed", "reason"),
     [
-        (pair(1.0, steal=0.03), "3.0% of CPU time stolen by the hypervisor"),
+        (pair(1.0, steal=0.06), "6.0% of CPU time stolen by the hypervisor"),
         (pair(1.0, neighbour=0.5), "other processes had 50.0% more of the CPUs in one leg than in the other"),
         (pair(1.0, controls=(100, 106, 100)), "control moved by 6.0%"),
-        (pair(1.0, controls=(100, 104, 100), steal=0.01, neighbour=0.04), ""),
+        (pair(1.0, controls=(100, 104, 100), steal=0.04, neighbour=0.04), ""),
     ],
 )
 def test_a_pair_is_dropped_for_drift_steal_or_an_uneven_neighbour(disturbed, reason):

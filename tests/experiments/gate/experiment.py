@@ -26,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
-COMMAND = ["--n", "1000", "--nb", "128", "--threads", "1", "--repeat", "10"]
+COMMAND = ["--n", "700", "--nb", "128", "--threads", "1", "--repeat", "15"]
 AA = f"""
 budget_s = 55
 [[metric]]
@@ -36,7 +36,7 @@ run = {json.dumps(["hpl", *COMMAND])}
 environment = {{UNUSED = "1"}}
 """
 POWER = f"""
-budget_s = 150
+budget_s = 240
 [[metric]]
 name = "15 % slower"
 run = {json.dumps(["hpl", *COMMAND, "--kernel", "lu_fp64_planteda"])}
