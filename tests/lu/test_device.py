@@ -1,5 +1,7 @@
 """The operations of the device contract against NumPy, on blocks inside larger memory; whatever lies around a block stays as it was."""
 
+import resource
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -40,6 +42,16 @@ def framed(device, random, m, n):
     values = random.uniform(-1, 1, (m, n))
     block = Framed(device, values, m + 3)
     return values, block
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "RUSAGE_THREAD"), reason="this system does not count the page faults of a thread"
+)
+def test_a_host_buffer_has_its_pages_before_the_clock_runs(device):
+    buffer = device.host_array(1 << 22)  # 32 MiB: 8192 small pages, or 16 huge ones
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    buffer[:] = 1.0
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < 8
 
 
 @given(m=sizes, n=sizes, k=sizes, seed=st.integers(0, 9))

@@ -79,7 +79,7 @@ class Device(ABC):
 
     @abstractmethod
     def host_array(self, count: int) -> np.ndarray:
-        """`count` float64 of host memory, one-dimensional, from which and to which copies are fast (pinned, for CUDA)."""
+        """`count` float64 of host memory whose pages are there, one-dimensional; copies from and to it are fast (pinned, for CUDA)."""
 
     @abstractmethod
     def stream(self, urgent: bool = False) -> Stream:

@@ -119,18 +119,20 @@ class RowExchange:
                 left += leaves[part]
         self._spread(stream, out_at, into_at)
         u_slice = self._address(u) + 8 * moves.width * edges[me]
-        for part, piece in enumerate(moves.pieces):
-            block = self._address(self.receive) + 8 * into_at[part]
-            self._unpack(stream, slices[me], u_slice, moves.width, piece, block)
-        arrived = into_at[top] + len(moves.pieces[top]) * slices[me]
-        self._push(stream, moves.my_arriving, column, n, self.receive, arrived, len(moves.my_arriving))
+        came = [(self.receive, at) for at in into_at[:-1]]
+        came[me] = (self.send, out_at[me])  # what is mine already never went anywhere
+        for (buffer, at), piece in zip(came, moves.pieces, strict=True):
+            self._unpack(stream, slices[me], u_slice, moves.width, piece, self._address(buffer) + 8 * at)
+        buffer, at = came[top]
+        arrived = at + len(moves.pieces[top]) * slices[me]
+        self._push(stream, moves.my_arriving, column, n, buffer, arrived, len(moves.my_arriving))
         if self.solves_slices:
             self.device.trsm(stream, moves.width, slices[me], l1, ldl, u_slice, moves.width)
         self._roll(stream, u, [moves.width * edge for edge in edges])
         return self.solves_slices
 
     def _spread(self, stream: Stream, out_at: list[int], into_at: list[int]) -> None:
-        """Everybody sends everybody his part: send[out_at[r] : out_at[r+1]] to rank r, who puts it where `into_at` says."""
+        """Everybody sends everybody else his part: send[out_at[r] : out_at[r+1]] to rank r, who puts it where `into_at` says."""
         comm, me, parts = self.grid.column, self.grid.my_row, self.grid.p
         requests = []
         for distance in range(1, parts):
@@ -139,7 +141,6 @@ class RowExchange:
                 requests.append(comm.Irecv(self.receive[into_at[source] : into_at[source + 1]], source, _SPREAD))
             if out_at[target + 1] > out_at[target]:
                 requests.append(comm.Isend(self.send[out_at[target] : out_at[target + 1]], target, _SPREAD))
-        self.receive[into_at[me] : into_at[me + 1]] = self.send[out_at[me] : out_at[me + 1]]
         for request in requests:
             request.Wait()
 

@@ -35,10 +35,6 @@ class ResidentRowExchange(RowExchange):
             memory.free()
 
     def _spread(self, stream: Stream, out_at: list[int], into_at: list[int]) -> None:
-        me = self.grid.my_row
-        own = out_at[me + 1] - out_at[me]
-        here, there = self.send[out_at[me] : out_at[me + 1]], self.receive[into_at[me] : into_at[me + 1]]
-        self.device.copy_within(stream, own, 1, here.address, own, there.address, own)
         self.wire.spread(stream, self.send, out_at, self.receive, into_at)
 
     def _roll(self, stream: Stream, u: Any, edges: list[int]) -> None:
