@@ -94,6 +94,10 @@ class Gate:
                     "make them alike, or let a property differ with --allow NAME"
                 )
             self._differences += [f"{name}: {text}" for text in differences(base, head)]
+            if not Pair((legs[0].leg, legs[1].leg), ()).took_turns(name):
+                self.say(
+                    f"{name}: one side is a flopbench from before turns, so whole legs follow one another: expect more noise"
+                )
         records = runs[HEAD].records
         self._threads = max(record.ranks * record.threads_per_rank for record in records.values())
         return {name: records[name].unit for name in self._metrics}, next(iter(records.values()))

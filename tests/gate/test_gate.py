@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -71,6 +72,28 @@ def test_equal_sides_take_a_warm_up_and_ten_pairs_in_balanced_order():
     assert machine.legs[:2] == [BASE, HEAD] and len(machine.legs) == 22
     firsts = machine.legs[2::2]
     assert firsts.count(BASE) == 5 and firsts != sorted(firsts)
+
+
+def test_a_side_that_knows_no_turns_is_told_once():
+    said = []
+    machine = FakeMachine()
+    gate(machine, say=said.append).run()
+    assert sum("before turns" in line for line in said) == 1
+
+
+def test_sides_that_take_turns_are_nothing_to_tell(monkeypatch):
+    said = []
+    machine = FakeMachine()
+    run_leg = machine.run_leg
+
+    def in_turns(side, metrics):
+        run = run_leg(side, metrics)
+        times = {name: tuple(found.times_s) for name, found in run.records.items()}
+        return LegRun(dataclasses.replace(run.leg, in_turns=times), run.records)
+
+    monkeypatch.setattr(machine, "run_leg", in_turns)
+    assert gate(machine, say=said.append).run().verdicts[0].word == "same"
+    assert not any("before turns" in line for line in said)
 
 
 def test_the_seed_gives_the_same_order_again():

@@ -36,7 +36,7 @@ run = {json.dumps(["hpl", *COMMAND])}
 environment = {{UNUSED = "1"}}
 """
 POWER = f"""
-budget_s = 240
+budget_s = 400
 [[metric]]
 name = "15 % slower"
 run = {json.dumps(["hpl", *COMMAND, "--kernel", "lu_fp64_planteda"])}
