@@ -62,7 +62,7 @@ def detect(
         for key, other in (("cpu family", "CPU family"), ("model", "Model"), ("stepping", "Stepping"))
     )
     vendor = first.get("vendor_id") or lscpu.get("Vendor ID")
-    isa = _isa(first, lscpu)
+    isa = _isa(source, first, lscpu)
     answer = _microarchitecture(first, vendor, (family, model, stepping), isa, name, hypervisor)
     unknown = {"cpu.microarchitecture": answer.reason} if answer.reason else {}
     base_hz, max_hz, clock_reasons = _clocks(source, lscpu, name)
@@ -120,14 +120,19 @@ def _model_name(first: dict[str, str], lscpu: dict[str, str]) -> str | None:
     return None
 
 
-def _isa(first: dict[str, str], lscpu: dict[str, str]) -> list[str]:
-    """The kernel's flag names: `flags` on x86, `Features` on Arm; on POWER what the line `cpu` says, VSX being in it since POWER7."""
+def _isa(source: Source, first: dict[str, str], lscpu: dict[str, str]) -> list[str]:
+    """The kernel's flag names: `flags` on x86, `Features` on Arm; on POWER what the line `cpu` says, VSX being in it since POWER7.
+
+    Where there is AMX also what the kernel does not list.
+    """
     flags = set((first.get("flags") or first.get("Features") or lscpu.get("Flags") or "").split())
     power = re.match(r"POWER(\d+)", first.get("cpu", ""))
     if power and "altivec" in first["cpu"]:
         flags.add("altivec")
         if int(power.group(1)) >= 7:  # Power ISA 2.06
             flags.add("vsx")
+    if "amx_tile" in flags:
+        flags |= source.unlisted()
     return sorted(flags)
 
 

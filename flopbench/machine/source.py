@@ -35,6 +35,16 @@ def this_affinity() -> frozenset[int] | None:
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
+def unlisted_flags() -> frozenset[str]:
+    """What this processor and this system have, and what Linux lists in no version: amx_fp16. LLVM asks CPUID.
+
+    Source: Linux, arch/x86/include/asm/cpufeatures.h, where X86_FEATURE_AMX_FP16 has no name for /proc/cpuinfo.
+    """
+    import llvmlite.binding as llvm
+
+    return frozenset({"amx_fp16"}) if llvm.get_host_cpu_features().get("amx-fp16") else frozenset()
+
+
 @dataclass(frozen=True)
 class Source:
     """What detection reads.
@@ -45,6 +55,7 @@ class Source:
     affinity   hardware threads that the process may use; None if the system cannot say
     uname      system, node, release, machine
     psutil     the psutil module, asked where files say nothing; None for a recorded host, whose files are all there is
+    unlisted   gives the flags of the processor that the kernel does not list; asked on x86 with AMX
     """
 
     root: Path = Path("/")
@@ -53,13 +64,14 @@ class Source:
     affinity: frozenset[int] | None = None
     uname: Any = field(default_factory=platform.uname)
     psutil: Any = None
+    unlisted: Callable[[], frozenset[str]] = frozenset
 
     @classmethod
     def here(cls) -> Source:
         """The host that this process runs on."""
         import psutil
 
-        return cls(affinity=this_affinity(), psutil=psutil)
+        return cls(affinity=this_affinity(), psutil=psutil, unlisted=unlisted_flags)
 
     def text(self, path: str) -> str:
         """The text of `path`, stripped. Raises OSError, which says whether it is absent or forbidden."""

@@ -79,6 +79,11 @@ def test_what_is_asked_for_and_lacking_is_a_reason(name, cap, reason):
     assert kernel.why_not(machine_with(["avx2", "fma", "f16c"])) == reason
 
 
+def test_what_the_processor_has_and_the_user_rules_out_is_a_reason(permitted):
+    kernel = registry.load("gemm_fp16_numba_acc16")(Settings(isa="avx512"))
+    assert kernel.why_not(machine_with(ALL)) == "needs avx512fp16, which is above --isa avx512"
+
+
 def test_a_kernel_that_cannot_run_refuses_to_be_set_up():
     kernel = registry.load("gemm_fp16_numba_acc16")()
     with pytest.raises(NotPossible, match="gemm_fp16_numba_acc16 is not possible here: needs avx512f"):

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from flopbench.machine import microarchitecture
+from flopbench.machine.detect import of
 from flopbench.machine.model import Machine
+from flopbench.machine.source import Source, unlisted_flags
 
 HOSTS = sorted((Path(__file__).parent / "hosts").glob("*.host"))
 NAME = re.compile(r"(guess_)?([a-z0-9_]+)-(\d+)s(\d+)c(\d+)t(-[a-z0-9_.]+)?")
@@ -150,3 +152,23 @@ def test_no_processor_has_two_names():
                     key = (entry.vendor, entry.family, model, stepping)
                     assert key not in seen, (key, entry.name, seen[key])
                     seen[key] = entry.name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("graniterapids-2s256c1t", True),
+        ("sapphirerapids-2s96c2t-h100", True),
+        ("icelake_server-2s80c2t-infiniband", False),
+    ],
+)
+def test_flags_that_linux_does_not_list_are_asked_for_where_there_is_amx(name, expected, recorded_host):
+    host, machine = recorded_host(Path(__file__).parent / "hosts" / f"{name}.host")
+    assert "amx_fp16" not in machine.cpu.isa
+    source = Source(root=host.root, runner=lambda command: None, environ={}, unlisted=lambda: frozenset({"amx_fp16"}))
+    assert ("amx_fp16" in of(source).cpu.isa) == expected
+
+
+def test_this_processor_says_what_it_does_not_list():
+    assert unlisted_flags() <= {"amx_fp16"}
+    assert Source.here().unlisted is unlisted_flags

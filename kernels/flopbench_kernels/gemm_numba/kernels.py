@@ -34,8 +34,11 @@ class GemmNumba(Kernel):
         self._product: Product | None = None
 
     def why_not(self, machine: Any) -> str | None:
-        row = self._row(machine) or microkernels.least(self.precision, self.accumulator)
-        return isa.why_not(row.isa, machine)
+        row = self._row(machine)
+        if row is not None:
+            return isa.why_not(row.isa, machine)
+        least = microkernels.least(self.precision, self.accumulator).isa
+        return isa.why_not(least, machine) or f"needs {least}, which is above --isa {self._at_most}"
 
     def memory_bytes(self, problem: GemmProblem) -> int:
         m, n, k, item = problem.m, problem.n, problem.k, np.dtype(STORAGE[self.precision]).itemsize
