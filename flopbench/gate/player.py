@@ -60,8 +60,11 @@ class Player:
 
     @property
     def exit_code(self) -> int:
-        """Of the process, once it has ended."""
-        return self._process.wait()
+        """Of the process, once it has ended. Raises BadInput if it gives way for good and does not end."""
+        try:
+            return self._process.wait(self._timeout_s)
+        except subprocess.TimeoutExpired:
+            raise self._endless() from None
 
     def play(self) -> None:
         """One turn: until the process gives way again, or ends."""
@@ -80,8 +83,11 @@ class Player:
         poll = select.poll()
         poll.register(self._from_leg, select.POLLIN)
         if not poll.poll(1000 * self._timeout_s):
-            raise BadInput(f"{self.name} leg: no end after {self._timeout_s:g} s; make the metrics shorter")
+            raise self._endless()
         return os.read(self._from_leg, 1)
+
+    def _endless(self) -> BadInput:
+        return BadInput(f"{self.name} leg: no end after {self._timeout_s:g} s; make the metrics shorter")
 
     def _close(self) -> None:
         os.close(self._from_leg)

@@ -84,6 +84,15 @@ def test_a_leg_that_does_not_give_way_in_time_is_an_error_and_is_killed(tmp_path
     assert leg.exit_code == -9
 
 
+def test_a_leg_that_hangs_behind_its_last_turn_is_an_error_too(tmp_path):
+    hang = "import os, time; os.closerange(3, 100); time.sleep(60)"
+    with Player("base", Side(), [sys.executable, "-c", hang], tmp_path / "log", 2) as leg:
+        leg.play()
+        assert leg.state == ENDED
+        with pytest.raises(BadInput, match=r"base leg: no end after 2 s"):
+            leg.exit_code  # noqa: B018
+
+
 def test_a_leg_that_dies_while_it_waits_has_ended(tmp_path):
     with Player(
         "base", Side(), [sys.executable, "-c", LEG, "A", str(tmp_path / "o"), "1"], tmp_path / "log", 30
@@ -106,7 +115,9 @@ def test_the_wait_for_the_other_one_is_told_and_its_end_ends_all_waiting(monkeyp
     monkeypatch.setattr(turns, "_pipes", f"{taken},{given}")
     ticks = iter([10.0, 13.5, 20.0, 20.0, 20.0])
     os.write(to_us, b"g")
-    assert turns.give_way(settle=lambda: None, now=lambda: next(ticks)) == 3.5
+    settled = []
+    assert turns.give_way(settle=lambda: settled.append(1), now=lambda: next(ticks)) == 3.5
+    assert settled == [1]  # its threads sleep before the other one computes
     assert os.read(from_us, 1) == turns.REPEAT
     for end in (to_us, from_us):
         os.close(end)  # the gate was killed
