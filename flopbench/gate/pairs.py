@@ -35,9 +35,7 @@ class Leg:
     steal: float = 0.0
     neighbour: float = 0.0
     failures: Mapping[str, str] = field(default_factory=dict)  # metric -> why its verification FAILED
-    in_turns: Mapping[str, tuple[float, ...]] = field(
-        default_factory=dict
-    )  # metric -> seconds of each repeat, if it gave way before each
+    in_turns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # metric -> seconds of repeats in turns
 
 
 @dataclass(frozen=True)
