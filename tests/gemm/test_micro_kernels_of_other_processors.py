@@ -51,9 +51,9 @@ def test_extreme_int8_values_do_not_saturate(row, x, y):
 
 #: Instructions of the inner loop, on a processor that has them: (processor, {mnemonic: how many}).
 INNER_LOOP = {
-    "fp64_float64_avx2_6x8": ("haswell", {"vfmadd231pd": 48, "vbroadcastsd": 24, "vmovapd": 8}),
+    "fp64_float64_avx2_4x12": ("haswell", {"vfmadd231pd": 48, "vbroadcastsd": 16, "vmovapd": 12, "prefetcht0": 1}),
     "fp64_float64_avx512_14x16": ("skylake-avx512", {"vfmadd231pd": 112, "vbroadcastsd": 56, "vmovapd": 8}),
-    "fp32_float32_avx2_6x16": ("haswell", {"vfmadd231ps": 48}),
+    "fp32_float32_avx2_4x24": ("haswell", {"vfmadd231ps": 48}),
     "fp32_float32_avx512_14x32": ("skylake-avx512", {"vfmadd231ps": 112}),
     "bf16_float32_avx512bf16_14x32": ("znver4", {"vdpbf16ps": 56}),
     "bf16_float32_amx_32x32": ("sapphirerapids", {"tdpbf16ps": 4, "tileloadd": 4, "prefetchw": 1}),

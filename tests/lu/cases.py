@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
 
 from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, LuTuning, Settings
+from flopbench.machine.detect import detect
 
 FACTS = ("left", "crout", "right")
 GRIDS = [(p, q) for p in range(1, 7) for q in range(1, 7) if p * q <= 6]
@@ -25,18 +26,25 @@ class Case:
     q: int = 1
     threads: int = 1
     tuning: LuTuning = field(default_factory=LuTuning)
+    update: str = "own"
 
     def run(self, comm: Any) -> tuple[np.ndarray, np.ndarray]:
         """x and the pivots of one run on this rank."""
-        kernel = LuFp64Numba(Settings(threads=self.threads))
+        kernel = LuFp64Numba(Settings(threads=self.threads, extra={"update": self.update}))
         problem = LuProblem(self.n, self.nb, HplMatrix(self.n), self.p, self.q, tuning=self.tuning)
-        kernel.setup(problem, comm, None)
+        kernel.setup(problem, comm, machine())
         try:
             kernel.reset()
             kernel.run()
             return kernel.outcome().x, kernel.pivots()
         finally:
             kernel.close()
+
+
+@cache
+def machine() -> Any:
+    """This one."""
+    return detect()
 
 
 @lru_cache(maxsize=64)

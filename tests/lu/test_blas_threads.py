@@ -13,6 +13,7 @@ from flopbench.comm import SelfComm
 from flopbench.errors import RunFailed
 from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, Settings
+from flopbench.machine.detect import detect
 
 PROBLEM = LuProblem(40, 8, HplMatrix(40))
 
@@ -45,7 +46,7 @@ def test_blas_stays_on_one_thread_when_the_kernel_runs_beside_the_thread_that_se
 
     def work() -> None:
         kernel = LuFp64Numba(Settings(threads=2))
-        kernel.setup(PROBLEM, SelfComm(), None)
+        kernel.setup(PROBLEM, SelfComm(), detect())
         seen.append(blas_threads())
         kernel.close()
 
@@ -60,7 +61,7 @@ def test_a_library_that_keeps_its_threads_is_told_and_not_measured(monkeypatch):
     monkeypatch.setattr(BlasThreads, "excess", lambda self: "libmine 4 instead of 1")
     kernel = LuFp64Numba(Settings(threads=2))
     with pytest.raises(RunFailed, match="BLAS threads cannot be held at one each: libmine 4 instead of 1"):
-        kernel.setup(PROBLEM, SelfComm(), None)
+        kernel.setup(PROBLEM, SelfComm(), detect())
     kernel.close()
 
 

@@ -52,10 +52,11 @@ def check(case, ranks, delay=None):
     nb=st.integers(1, 64),
     threads=st.integers(1, 3),
     tuning=tunings,
+    update=st.sampled_from(("own", "blas")),
 )
 @settings(max_examples=60, deadline=None, print_blob=True)
-def test_one_process(n, nb, threads, tuning):
-    case = Case(n, nb, threads=threads, tuning=tuning)
+def test_one_process(n, nb, threads, tuning, update):
+    case = Case(n, nb, threads=threads, tuning=tuning, update=update)
     assert not faults(case, *case.run(SelfComm())), case
 
 
@@ -66,10 +67,11 @@ def test_one_process(n, nb, threads, tuning):
     spare=st.integers(0, 1),
     threads=st.integers(1, 2),
     tuning=tunings,
+    update=st.sampled_from(("own", "blas")),
 )
 @settings(max_examples=60, deadline=None, print_blob=True)
-def test_any_grid_of_up_to_six_ranks(n, nb, grid, spare, threads, tuning):
-    case = Case(n, nb, *grid, threads=threads, tuning=tuning)
+def test_any_grid_of_up_to_six_ranks(n, nb, grid, spare, threads, tuning, update):
+    case = Case(n, nb, *grid, threads=threads, tuning=tuning, update=update)
     check(case, case.p * case.q + spare)
 
 

@@ -102,9 +102,15 @@ def test_a_plan_factors_every_column_once_in_order_in_parts_of_at_most_nbmin(wid
     assert all(b - a <= nbmin for a, b in parts)
 
 
-@given(n=st.integers(0, 9000), threads=st.integers(1, 8), q=st.integers(1, 4), nb=st.integers(1, 512))
-def test_pieces_cover_the_columns_once(n, threads, q, nb):
-    cuts = pieces(n, threads, q, nb)
+@given(
+    n=st.integers(0, 9000),
+    threads=st.integers(1, 8),
+    q=st.integers(1, 4),
+    nb=st.integers(1, 512),
+    widest=st.none() | st.just(480),
+)
+def test_pieces_cover_the_columns_once(n, threads, q, nb, widest):
+    cuts = pieces(n, threads, q, nb, widest)
     assert [start for start, _ in cuts] == list(np.cumsum([0, *[width for _, width in cuts]]))[:-1]
     assert sum(width for _, width in cuts) == n
     assert all(width > 0 for _, width in cuts)
@@ -112,6 +118,11 @@ def test_pieces_cover_the_columns_once(n, threads, q, nb):
 
 def test_alone_and_without_a_network_an_update_is_one_piece():
     assert pieces(8000, 1, 1, 200) == [(0, 8000)]
+
+
+def test_a_product_that_packs_l_once_gets_pieces_that_stay_in_the_cache():
+    assert {width for _, width in pieces(4800, 1, 1, 200, 480)} == {480}
+    assert max(width for _, width in pieces(8000, 4, 2, 200, 480)) <= 480 + 150
 
 
 def test_threads_begin_with_their_share_and_end_with_short_pieces():

@@ -66,6 +66,19 @@ class Memory(Protocol):
         """Give it back; may be called twice."""
 
 
+class PackedLeft(Protocol):
+    """The L of an update in a form of the device's own, see Device.left."""
+
+    #: Columns that a piece of an update needs at most: wider ones are no faster.
+    widest: int
+
+    def take(self, m: int, k: int, a: int, lda: int) -> None:
+        """From now on L (m x k) is the matrix at address `a`. Nothing may be subtracting, and it must not change before all has been."""
+
+    def subtract(self, n: int, u: int, ldu: int, c: int, ldc: int) -> None:
+        """C (m x n) -= L U. Pieces of one stream may do this at once."""
+
+
 class Device(ABC):
     """One rank's device. Raises MemoryError when it cannot allocate; every other fault is the backend's own exception."""
 
@@ -104,6 +117,13 @@ class Device(ABC):
         self, stream: Stream, m: int, n: int, k: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int
     ) -> None:
         """C (m x n) -= A (m x k) B (k x n)."""
+
+    def left(self, m: int, k: int) -> PackedLeft | None:
+        """Room for an L of at most m x k that many pieces subtract from different columns; None: `gemm` does as well.
+
+        May raise MemoryError.
+        """
+        return None
 
     @abstractmethod
     def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:

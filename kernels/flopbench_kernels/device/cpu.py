@@ -11,13 +11,17 @@ import mmap
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flopbench.kernel_api import MatrixSource
 from flopbench_kernels.device import blas, rows
-from flopbench_kernels.device.contract import Device, Event, Memory, Stream
+from flopbench_kernels.device.contract import Device, Event, Memory, PackedLeft, Stream
 from flopbench_kernels.device.memory import HostMemory
+
+if TYPE_CHECKING:  # it compiles as it is imported, and not every run needs it
+    from flopbench_kernels.gemm_numba.subtract import Subtraction
 
 
 class CpuEvent:
@@ -59,10 +63,20 @@ class CpuDevice(Device):
     name = "cpu"
     is_host = True
 
-    def __init__(self, threads: int = 1, library: str | None = None) -> None:
-        """`threads` of this rank; `library` is a BLAS by path, None takes SciPy's. Raises NotPossible for a bad library."""
+    def __init__(
+        self,
+        threads: int = 1,
+        library: str | None = None,
+        subtraction: Callable[[int, int], Subtraction] | None = None,
+    ) -> None:
+        """`threads` of this rank; `library` is a BLAS by path, None takes SciPy's. Raises NotPossible for a bad library.
+
+        `subtraction(k, threads)` makes the product of the update, for an L of at most k columns; None leaves it to BLAS.
+        """
         self._blas = blas.blas_by_path(library) if library else blas.scipy_blas()
         self.threads = threads
+        self._make_subtraction = subtraction
+        self._subtraction: Subtraction | None = None
         self._queue: deque[tuple[CpuStream, Callable[[], None]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -120,6 +134,12 @@ class CpuDevice(Device):
     ) -> None:
         blas.gemm(self._blas.gemm, m, n, k, a, lda, b, ldb, c, ldc)
 
+    def left(self, m: int, k: int) -> PackedLeft | None:
+        if self._make_subtraction is None:
+            return None
+        self._subtraction = self._make_subtraction(k, self.threads)
+        return self._subtraction.left(m)
+
     def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
         blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)
 
@@ -147,7 +167,8 @@ class CpuDevice(Device):
         return self._blas
 
     def describe(self) -> dict[str, str]:
-        return {"device": "cpu", "blas": self._blas.origin, "threads": str(self.threads)}
+        product = "BLAS" if self._subtraction is None else f"own product, {self._subtraction.row.label}"
+        return {"device": "cpu", "blas": self._blas.origin, "update": product, "threads": str(self.threads)}
 
     def close(self) -> None:
         with self._changed:

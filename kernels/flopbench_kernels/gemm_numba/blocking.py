@@ -65,16 +65,21 @@ def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int, threads: in
     """Block sizes for an m x n x k product by `threads` threads."""
     per_k = row.m_r * row.a_bytes + row.n_r * row.b_bytes
     panels = caches.l1 * _FILL.l1_panels if row.panels_in == 1 else caches.l2 * _FILL.l2_panels
-    k_c = _share(k, int(panels / per_k), row.granule)
-    m_c = _share(m, int(caches.l2 * _FILL.l2_block / (k_c * row.a_bytes)), row.m_r)
-    n_c = _share(n, min(_FILL.columns, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
+    k_c = share(k, int(panels / per_k), row.granule)
+    m_c = share(m, rows_of_a(row, caches, k_c), row.m_r)
+    n_c = share(n, min(_FILL.columns, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
     wanted = threads * _FILL.jobs_per_thread if threads > 1 else 1
     while -(-m // m_c) * -(-n // n_c) < wanted and (m_c > row.m_r or n_c > row.n_r):
         if n_c // row.n_r > m_c // row.m_r:
-            n_c = _share(n, n_c // 2, row.n_r)
+            n_c = share(n, n_c // 2, row.n_r)
         else:
-            m_c = _share(m, m_c // 2, row.m_r)
+            m_c = share(m, m_c // 2, row.m_r)
     return Blocking(m_c, n_c, k_c)
+
+
+def rows_of_a(row: MicroKernel, caches: Caches, k_c: int) -> int:
+    """How many rows of A the block may have that stays in L2."""
+    return int(caches.l2 * _FILL.l2_block / (k_c * row.a_bytes))
 
 
 def largest(row: MicroKernel, k: int) -> Blocking:
@@ -82,7 +87,7 @@ def largest(row: MicroKernel, k: int) -> Blocking:
     return choose(row, _LARGEST, 1, 1, k, 1)
 
 
-def _share(total: int, most: int, unit: int) -> int:
+def share(total: int, most: int, unit: int) -> int:
     """The block that cuts `total` into equal parts of at most `most`, a multiple of `unit`."""
     most = max(unit, most // unit * unit)
     parts = -(-total // most)

@@ -70,9 +70,16 @@ class Plan(NamedTuple):
 K_AT_ONCE = 32
 #: Layout of what threads share during a product, in units of 8 bytes: counters on cache lines of their own.
 LINE = 8
+CACHE_LINE = 64
 NEXT_JOB, COUNTERS = 0, LINE
 #: The same of what they share from one product to the next; a semaphore for each thread follows, a line apart.
 ROUND, FINISHED, STOP, SEMAPHORES = 0, LINE, 2 * LINE, 3 * LINE
+
+
+@intrinsic
+def call8(typing_context, function, a, b, c, d, e, f, g, h):
+    """Call the machine code at address `function` with eight integers."""
+    return types.void(*[types.int64] * 9), _call
 
 
 @intrinsic
@@ -194,16 +201,21 @@ def multiply_job(p, job, block, half, tile):
     tile_row = p.n_r * p.c_bytes
     for j in range(j0, min(j0 + p.n_c, p.n), p.n_r):
         b = p.b_packed + half * p.b_half + j // p.n_r * p.b_panel
+        end = b + 2 * p.b_panel if j + p.n_r < min(j0 + p.n_c, p.n) else b
+        ahead = b + p.b_panel
         for i in range(i0, min(i0 + p.m_c, p.m), p.m_r):
             a = p.a_packed + half * p.a_half + i // p.m_r * p.a_panel
             c = p.c + i * p.c_row + j * p.c_column
             rows = min(p.m_r, p.m - i)
             columns = min(p.n_r, p.n - j)
+            if ahead >= end:
+                ahead = b
             if p.c_dense_rows == 1 and rows == p.m_r and columns == p.n_r:
-                call7(p.micro, a, b, c, p.c_row, steps, add, a + p.a_tail)
+                call8(p.micro, a, b, c, p.c_row, steps, add, a + p.a_tail, ahead)
             else:
-                call7(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail)
+                call8(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail, ahead)
                 call7(p.edge, tile, c, p.c_row, p.c_column, rows, columns, add)
+            ahead += steps * CACHE_LINE
 
 
 @jit

@@ -26,7 +26,7 @@ _C, _A, _B = (0, 1, 2, 3), (4, 5), (6, 7)
 def emit(module: ir.Module, kind: str, native: Native) -> None:
     """Add `micro`, and `enter` and `leave`, which every thread calls around its work, to `module`."""
     _emit_configuration(module, native)
-    b, (pa, pb, pc, row_bytes, steps, accumulate, _tail) = function(module, "micro", ARGUMENTS)
+    b, (pa, pb, pc, row_bytes, steps, accumulate, _tail, _ahead) = function(module, "micro", ARGUMENTS)
     lower = b.add(pc, b.mul(row_bytes, const(_TILE_ROWS)))
     corners = (pc, at(b, pc, _TILE_ROW_BYTES), lower, at(b, lower, _TILE_ROW_BYTES))
     adding, setting, body, done = (b.append_basic_block(name) for name in ("c.add", "c.set", "k.body", "k.done"))

@@ -27,8 +27,9 @@ from flopbench_kernels.gemm_numba.vector_ir import (
     zero,
 )
 
-#: void micro(a, b, c, c_row_bytes, steps, accumulate, tail): the arguments of every micro-kernel; a step is `granule` of k.
-ARGUMENTS = ("a", "b", "c", "c_row_bytes", "steps", "accumulate", "tail")
+#: void micro(a, b, c, c_row_bytes, steps, accumulate, tail, ahead): the arguments of every micro-kernel; a step is `granule` of k.
+#: From `ahead` on a cache line is asked for in each step, where the micro-kernel can: a slice of the panel of B that comes next.
+ARGUMENTS = ("a", "b", "c", "c_row_bytes", "steps", "accumulate", "tail", "ahead")
 _LINE = 64
 
 #: combine(builder, sums, unit of A in all lanes, vector of B) -> sums
@@ -66,9 +67,14 @@ def multiply_add_s16(b: ir.IRBuilder, sums: ir.Value, x: ir.Value, y: ir.Value) 
     return b.add(sums, b.mul(b.sext(x, sums.type), b.sext(y, sums.type)))
 
 
-def emit(module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool = False) -> None:
-    """Add `micro` to `module`. With `sums_from_tail` the sums of row i start from integer i at `tail` instead of zero."""
-    b, (pa, pb, pc, row_bytes, steps, accumulate, tail) = function(module, "micro", ARGUMENTS)
+def emit(
+    module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool = False, asks_ahead: bool = False
+) -> None:
+    """Add `micro` to `module`. With `sums_from_tail` the sums of row i start from integer i at `tail` instead of zero.
+
+    With `asks_ahead` each step asks for a line of the slice at `ahead`; without, that argument is ignored.
+    """
+    b, (pa, pb, pc, row_bytes, steps, accumulate, tail, ahead) = function(module, "micro", ARGUMENTS)
     vector = ir.VectorType(tile.unit, tile.lanes)
     sum_vector = ir.VectorType(tile.sum, tile.lanes)
     size = size_of(tile.unit)
@@ -90,8 +96,11 @@ def emit(module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool =
     b.branch(body)
     b.position_at_end(body)
     step, qa, qb = b.phi(I64), b.phi(I64), b.phi(I64)
+    asked = b.phi(I64) if asks_ahead else None
     phis = [[b.phi(sum_vector) for _ in range(tile.n_v)] for _ in range(tile.m_r)]
     sums: list[list[ir.Value]] = [list(row) for row in phis]
+    if asked is not None:
+        prefetch(b, asked, write=False)
     for u in range(tile.unroll):
         columns = [load(b, at(b, qb, (u * tile.n_v + v) * tile.lanes * size), vector, 64) for v in range(tile.n_v)]
         for i in range(tile.m_r):
@@ -105,6 +114,8 @@ def emit(module: ir.Module, tile: Tile, combine: Combine, sums_from_tail: bool =
     _carry(step, entry, const(0), body, following)
     _carry(qa, entry, pa, body, at(b, qa, tile.unroll * tile.m_r * word_size))
     _carry(qb, entry, pb, body, at(b, qb, tile.unroll * tile.n_r * size))
+    if asked is not None:
+        _carry(asked, entry, ahead, body, at(b, asked, _LINE))
     for i in range(tile.m_r):
         for v in range(tile.n_v):
             _carry(phis[i][v], entry, first[i], body, sums[i][v])

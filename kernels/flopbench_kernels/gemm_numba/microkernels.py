@@ -79,7 +79,7 @@ class MicroKernel:
 
 
 #: Tile height, vectors a row and vector bits that fill the registers: m_r x n_v sums, n_v columns, 1 unit. 16 registers with AVX2 and in
-#: generic code (6 x 2), 32 with AVX-512 (14 x 2).
+#: generic code (6 x 2, or 4 x 3, which takes a third less of A from L2 in the same time), 32 with AVX-512 (14 x 2).
 _SHAPE = {"generic": (6, 2, 128), "avx2": (6, 2, 256), "avxvnni": (6, 2, 256)}
 _SHAPE_512 = (14, 2, 512)
 
@@ -88,14 +88,19 @@ def _shape(isa: str) -> tuple[int, int, int]:
     return _SHAPE.get(isa, _SHAPE_512)
 
 
+def _fma_shape(isa: str) -> tuple[int, int, int]:
+    """FMA takes both operands as they are: what a dot product needs for its own temporary, a third column can have."""
+    return (4, 3, 256) if isa == "avx2" else _shape(isa)
+
+
 def _fma(precision: str, isa: str, fmt: Format, accumulator: str) -> MicroKernel:
     """One FMA for each product, in the type that the operands are packed in."""
     element, unroll = fmt.packed, 4
-    m_r, n_v, bits = _shape(isa)
+    m_r, n_v, bits = _fma_shape(isa)
     tile = Tile(m_r, n_v, bits // (8 * size_of(element)), element, element, element, unroll)
 
     def emit(module: ir.Module, native: Native) -> None:
-        micro_vector.emit(module, tile, micro_vector.fma)
+        micro_vector.emit(module, tile, micro_vector.fma, asks_ahead=True)
 
     return MicroKernel(precision, isa, accumulator, m_r, tile.n_r, fmt, fmt, 1, 1, unroll, tile.result, emit, True)
 

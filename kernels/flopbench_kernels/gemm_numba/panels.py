@@ -54,6 +54,11 @@ def keep(element: ir.Type) -> Format:
     return Format(element, element, lambda b, value: value)
 
 
+def negate(element: ir.Type) -> Format:
+    """Floating-point elements with the other sign."""
+    return Format(element, element, lambda b, value: b.fneg(value))
+
+
 def extend_float(source: ir.Type, packed: ir.Type) -> Format:
     """A wider floating-point type, exactly."""
     return Format(source, packed, lambda b, value: b.fpext(value, _like(value, packed)))

@@ -32,7 +32,8 @@ class Team:
         for thread in range(1, self._threads):
             if self._libc.sem_init(ctypes.c_void_p(_semaphore(self._board, thread)), 0, 0):
                 raise NotPossible("a team of threads is not possible here: the system has no unnamed semaphores")
-            task = (plan, shared, board, thread, self._threads, self._address("sched_yield"), self._address("sem_wait"))
+            calls = address_in_libc("sched_yield"), address_in_libc("sem_wait")
+            task = (plan, shared, board, thread, self._threads, *calls)
             other = threading.Thread(target=_run, args=(task, [keep, self._board]), name=f"gemm_{thread}", daemon=True)
             try:
                 other.start()
@@ -43,15 +44,19 @@ class Team:
 
     def work(self, plan: driver.Plan, shared: int) -> None:
         """One product by all; returns when every thread has finished."""
-        board, yield_cpu, post = self._board.ctypes.data, self._address("sched_yield"), self._address("sem_post")
+        board, yield_cpu, post = self._board.ctypes.data, address_in_libc("sched_yield"), address_in_libc("sem_post")
         driver.take_part(plan, shared, board, 0, self._threads, yield_cpu, post)
 
     def close(self) -> None:
         """End the other threads."""
         self._stop()
 
-    def _address(self, name: str) -> int:
-        return ctypes.cast(getattr(self._libc, name), ctypes.c_void_p).value
+
+def address_in_libc(name: str) -> int:
+    """Of one of its functions, for compiled code to call."""
+    address = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
+    assert address is not None
+    return address
 
 
 def _run(task: tuple[Any, ...], keep: list[Any]) -> None:

@@ -134,7 +134,7 @@ class Factorisation:
         column = matrix.first_column(start)
         panel.arrive(self.urgent)
         self._enter("swap")
-        prepared = self.updater.prepare(self.urgent, panel, column, matrix.columns - column, self.u_all)
+        prepared = self.updater.prepare_all(self.urgent, panel, column, matrix.columns - column, self.u_all)
         mine = looks_ahead and matrix.has_column_block(following)
         target = self.buffers[following % len(self.buffers)]
         width = matrix.width(following) if mine else 0
@@ -179,7 +179,8 @@ class Factorisation:
         """Hand the columns from `column` on to whoever has time."""
         self.main.wait(self.urgent.record())
         q = self.grid.q if polled else 1
-        for start, width in pieces(self.matrix.columns - column, self.threads, q, self.matrix.nb):
+        widest = self.updater.left.widest if self.updater.left is not None else None
+        for start, width in pieces(self.matrix.columns - column, self.threads, q, self.matrix.nb, widest):
             self.device.submit(
                 self.main,
                 lambda start=start, width=width: self.updater.apply(self.main, prepared, column + start, width),

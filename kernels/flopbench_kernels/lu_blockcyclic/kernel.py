@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from flopbench.blas_threads import BlasThreads
 from flopbench.errors import BadInput, RunFailed
-from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem
+from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem, Settings
 from flopbench_kernels.device.blas import Blas, blas_by_path, scipy_blas
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.lu_blockcyclic import grid as grids
@@ -59,7 +60,7 @@ class BlockCyclicLu(Kernel):
         """Collective. Raises BadInput if ranks disagree, RunFailed on every rank if one cannot allocate."""
         self.close()
         agree_on(problem, comm)
-        self._comm = comm
+        self._comm, self._machine = comm, machine
         self._grid = grids.build(comm, problem.p, problem.q, problem.tuning.pmap)
         self._problem = problem
         self._threads = self.settings.threads or default_threads(comm, machine)
@@ -144,20 +145,45 @@ class BlockCyclicLu(Kernel):
 
 
 class LuFp64Numba(BlockCyclicLu):
-    """On the processor: panels in Numba, updates in BLAS by pointer, one thread of BLAS for every thread of the rank."""
+    """On the processor: panels in Numba, updates by our own product or in BLAS, which has one thread for every thread of the rank.
+
+    Option update: our `own` product, `blas`, or `auto`: our own where it was measured to be faster.
+    """
 
     name = "lu_fp64_numba"
     backend = "numba"
-    summary = "block-cyclic LU over MPI or alone: panel in Numba, update in BLAS, look-ahead"
+    summary = "block-cyclic LU over MPI or alone: panel in Numba, update by our own product or BLAS, look-ahead"
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {"update": ("auto", "own", "blas")}
     user_order = 30
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings)
+        self.require_options()
 
     def why_not(self, machine: Any) -> str | None:
         return None
 
+    def memory_bytes(self, problem: LuProblem) -> int:
+        """Besides, a packed panel, and for each thread the packed columns of U that it multiplies by."""
+        nb = problem.nb
+        rows = owned_below(problem.n, nb, 0, problem.p)
+        threads = self.settings.threads or os.cpu_count() or 1
+        return super().memory_bytes(problem) + 8 * (nb + 16) * (rows + 512 * (threads + 1))
+
     def make_device(self, threads: int, comm: Comm) -> Device:
         from flopbench_kernels.device.cpu import CpuDevice
+        from flopbench_kernels.gemm_numba import blocking, isa, microkernels
+        from flopbench_kernels.gemm_numba.subtract import Subtraction
 
-        return CpuDevice(threads, self.settings.blas)
+        row = microkernels.choose("fp64", "float64", isa.supported(self._machine), None)
+        asked = self.option("update")
+        own = row is not None and asked != "blas"
+        if asked == "auto":  # with AVX-512 it has not been measured, and a library that was named is meant
+            own = own and row.isa == "avx2" and not self.settings.blas
+        if not own:
+            return CpuDevice(threads, self.settings.blas)
+        caches = blocking.caches_of(self._machine)
+        return CpuDevice(threads, self.settings.blas, lambda k, threads: Subtraction(row, caches, k, threads))
 
 
 def agree_on(problem: LuProblem, comm: Comm) -> None:

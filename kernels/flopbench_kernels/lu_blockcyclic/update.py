@@ -5,11 +5,11 @@ In a process column of one rank this happens inside the matrix. Otherwise U (wid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flopbench_kernels.device.contract import Device, Event, Memory, Stream
+from flopbench_kernels.device.contract import Device, Event, Memory, PackedLeft, Stream
 from flopbench_kernels.device.resident import DeviceBuffer
 from flopbench_kernels.lu_blockcyclic.layout import LocalMatrix
 from flopbench_kernels.lu_blockcyclic.panel import Panel
@@ -26,6 +26,7 @@ class Prepared:
     column: int
     u: int | None = None
     solved: bool = False
+    left: PackedLeft | None = None
 
 
 class UBuffer:
@@ -53,7 +54,17 @@ class Updater:
     """Applies panels to columns. `exchange` is None in a process column of one rank."""
 
     def __init__(self, device: Device, matrix: LocalMatrix, exchange: RowExchange | None) -> None:
+        """Raises MemoryError."""
         self.device, self.matrix, self.exchange = device, matrix, exchange
+        self.left = device.left(matrix.rows, matrix.nb)
+
+    def prepare_all(self, stream: Stream, panel: Panel, column: int, n: int, buffer: UBuffer | None) -> Prepared:
+        """As `prepare`, for the columns that all of the device will update; the pieces of the panel before must be done."""
+        prepared = self.prepare(stream, panel, column, n, buffer)
+        if self.left is None:
+            return prepared
+        self.left.take(panel.rows_below, panel.width, panel.l2, panel.ld)
+        return replace(prepared, left=self.left)
 
     def prepare(self, stream: Stream, panel: Panel, column: int, n: int, buffer: UBuffer | None) -> Prepared:
         """Move rows between ranks for `n` local columns. Collective over the process column where it has several ranks."""
@@ -81,18 +92,27 @@ class Updater:
             top = a + 8 * panel.top
             device.permute_rows(stream, n, a, ld, *prepared.moves.permutation)
             device.trsm(stream, width, n, panel.l1, panel.ld, top, ld)
-            device.gemm(stream, panel.rows_below, n, width, panel.l2, panel.ld, top, ld, below, ld)
+            self._subtract(stream, prepared, n, top, ld, below)
             return
         u = prepared.u + 8 * width * (column - prepared.column)
         if not prepared.solved:
             device.trsm(stream, width, n, panel.l1, panel.ld, u, width)
-        device.gemm(stream, panel.rows_below, n, width, panel.l2, panel.ld, u, width, below, ld)
+        self._subtract(stream, prepared, n, u, width, below)
         if panel.has_top:
             device.scatter_rows(stream, n, a, ld, prepared.moves.my_top, u, width)
 
+    def _subtract(self, stream: Stream, prepared: Prepared, n: int, u: int, ldu: int, c: int) -> None:
+        """The rest of the columns loses L2 U."""
+        if prepared.left is not None:
+            prepared.left.subtract(n, u, ldu, c, self.matrix.ld)
+            return
+        panel = prepared.panel
+        self.device.gemm(stream, panel.rows_below, n, panel.width, panel.l2, panel.ld, u, ldu, c, self.matrix.ld)
 
-def pieces(n: int, threads: int, q: int, nb: int) -> list[tuple[int, int]]:
+
+def pieces(n: int, threads: int, q: int, nb: int, widest: int | None = None) -> list[tuple[int, int]]:
     """Cut `n` columns into (start, width) pieces; `q` ranks of the process row wait for each other between pieces (1: no network).
+    None is wider than `widest`, if that is given: what moves and solves a piece's rows then leaves them in the cache.
 
     One thread without a network takes all at once. Threads take their share of what is left (guided self-scheduling: C. D.
     Polychronopoulos, D. J. Kuck, IEEE Trans. Computers C-36(12), 1987), so that pieces are wide, since BLAS packs L once a piece, and
@@ -101,6 +121,7 @@ def pieces(n: int, threads: int, q: int, nb: int) -> list[tuple[int, int]]:
     """
     shortest = max(64, 3 * nb // 4)
     longest = n if q == 1 else max(512, (4 if q > 2 else 8) * nb)
+    longest = min(longest, widest or n)
     cuts = []
     start = 0
     while start < n:

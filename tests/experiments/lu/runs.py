@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from flopbench import timing
 from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, LuTuning, Settings
+from flopbench.machine.detect import detect
 from flopbench.phases import PhaseClock, mean_over_ranks
 
 
@@ -17,7 +18,7 @@ def run(comm, n, nb, p, q, tuning=None, kernel_class=LuFp64Numba):
     kernel = kernel_class(Settings(threads=1, observer=clock))
     problem = LuProblem(n, nb, HplMatrix(n), p, q, tuning=tuning or LuTuning())
     with threadpool_limits(1):
-        kernel.setup(problem, comm, None)
+        kernel.setup(problem, comm, detect())
         try:
             kernel.reset()
             clock.begin()

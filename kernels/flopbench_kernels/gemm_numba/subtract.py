@@ -1,0 +1,217 @@
+"""C -= L U for one L and many U, as the update of a panel in an LU has it: L is packed once, whoever comes first to a part of it packs it.
+
+All matrices are column-major float64. The micro-kernel sees the transposed product: its rows, which are broadcast, are columns of U and
+C; its columns, the lanes of a vector, are rows of L and C. U is packed with its sign turned, so that the micro-kernel can add.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from flopbench_kernels.gemm_numba import driver, microkernels
+from flopbench_kernels.gemm_numba.blocking import Caches, rows_of_a, share
+from flopbench_kernels.gemm_numba.codegen import Compiled
+from flopbench_kernels.gemm_numba.driver import CACHE_LINE, LINE, call6, call7, call8, fetch_add, wait
+from flopbench_kernels.gemm_numba.jit import jit, prepare
+from flopbench_kernels.gemm_numba.microkernels import MicroKernel
+from flopbench_kernels.gemm_numba.multiply import aligned
+from flopbench_kernels.gemm_numba.panels import negate
+from flopbench_kernels.gemm_numba.team import address_in_libc
+from flopbench_kernels.gemm_numba.vector_ir import DOUBLE
+
+_K_C = 352  # of k at most between two visits to C: the usual NB goes in one
+_PART_ROWS = 504  # of L, packed together and multiplied together; 0.8 MB at k = 200
+COLUMNS = 480  # of U packed at a time
+
+
+class Plan(NamedTuple):
+    """One L, for all threads; addresses in bytes. All integers."""
+
+    m: int
+    k: int
+    k_c: int
+    left: int
+    left_column: int  # bytes from one column to the next
+    packed: int
+    panel: int  # bytes from one packed panel to the next
+    part: int  # panels of a part
+    marks: int  # two counters for each part, a line apart: claimed, packed
+    m_r: int
+    n_r: int
+    m_c: int
+    granule: int
+    micro: int
+    pack_u: int
+    pack_l: int
+    edge: int
+    yield_cpu: int
+
+
+@jit
+def _pack_part(p, part):
+    """Pack one part of L, if nobody has begun with it; come back when it is packed."""
+    claimed = p.marks + 16 * LINE * part
+    if fetch_add(claimed) == 0:
+        panels = (p.m + p.n_r - 1) // p.n_r
+        first = part * p.part
+        for k in range(0, p.k, driver.K_AT_ONCE):
+            for j in range(first, min(first + p.part, panels)):
+                call6(
+                    p.pack_l,
+                    p.left + 8 * j * p.n_r + k * p.left_column,
+                    8,
+                    p.left_column,
+                    min(p.n_r, p.m - j * p.n_r),
+                    min(driver.K_AT_ONCE, p.k - k),
+                    p.packed + j * p.panel + 8 * p.n_r * k,
+                )
+        fetch_add(claimed + 8 * LINE)
+    wait(claimed + 8 * LINE, 1, p.yield_cpu)
+
+
+@jit
+def _multiply_part(p, part, columns, u_packed, u_panel, c, ldc, tile):
+    """Subtract the product of one part of L and the packed columns of U."""
+    panels = (p.m + p.n_r - 1) // p.n_r
+    first = part * p.part
+    last = min(first + p.part, panels)
+    for k0 in range(0, p.k, p.k_c):
+        steps = (min(p.k_c, p.k - k0) + p.granule - 1) // p.granule
+        for i0 in range(0, columns, p.m_c):
+            for j in range(first, last):
+                b = p.packed + j * p.panel + 8 * p.n_r * k0
+                ahead = b + p.panel
+                end = ahead + 8 * p.n_r * p.granule * steps if j + 1 < last else b
+                height = min(p.n_r, p.m - j * p.n_r)
+                for i in range(i0, min(i0 + p.m_c, columns), p.m_r):
+                    a = u_packed + i // p.m_r * u_panel + 8 * p.m_r * k0
+                    target = c + 8 * (j * p.n_r + i * ldc)
+                    width = min(p.m_r, columns - i)
+                    if ahead >= end:
+                        ahead = b
+                    if height == p.n_r and width == p.m_r:
+                        call8(p.micro, a, b, target, 8 * ldc, steps, 1, 0, ahead)
+                    else:
+                        call8(p.micro, a, b, tile, 8 * p.n_r, steps, 0, 0, ahead)
+                        call7(p.edge, tile, target, 8 * ldc, 8, width, height, 1)
+                    ahead += steps * CACHE_LINE
+
+
+@jit
+def _subtract(p, n, u, ldu, c, ldc, start, room, u_panel, tile):
+    """C (m x n) -= L U, one thread's share; it begins with part `start` of L, so that threads pack different parts."""
+    parts = ((p.m + p.n_r - 1) // p.n_r + p.part - 1) // p.part
+    for j0 in range(0, n, COLUMNS):
+        columns = min(COLUMNS, n - j0)
+        for i in range(0, columns, p.m_r):
+            place = room + i // p.m_r * u_panel
+            call6(p.pack_u, u + 8 * (j0 + i) * ldu, 8 * ldu, 8, min(p.m_r, columns - i), p.k, place)
+        for q in range(parts):
+            part = (start + q) % parts
+            _pack_part(p, part)
+            _multiply_part(p, part, columns, room, u_panel, c + 8 * j0 * ldc, ldc, tile)
+
+
+@cache
+def _compiled(row: MicroKernel) -> Compiled:
+    return microkernels.compiled(dataclasses.replace(row, a=negate(DOUBLE)))
+
+
+class Subtraction:
+    """What the subtractions of a run share: machine code, blocks, and room to pack U in, one for each thread."""
+
+    def __init__(self, row: MicroKernel, caches: Caches, k: int, threads: int) -> None:
+        """`k`: the most columns of L. Raises MemoryError."""
+        self.row, self._threads = row, threads
+        self._code = _compiled(row)
+        self._padded = -(-k // row.granule) * row.granule
+        self._k_c = share(k, _K_C, row.granule)
+        self._m_c = max(1, rows_of_a(row, caches, self._k_c) // row.m_r) * row.m_r
+        self._part = max(1, _PART_ROWS // row.n_r)
+        self._u_panel = 8 * row.m_r * self._padded
+        self._rooms: deque[tuple[int, np.ndarray]] = deque()
+        for thread in range(threads):
+            room = aligned(-(-COLUMNS // row.m_r) * self._u_panel + 8 * row.m_r * row.n_r)
+            room[:] = 0  # the system gives pages at the first touch: now, not in the timed region
+            self._rooms.append((thread, room))
+        nothing = np.zeros(1)
+        prepare(_subtract, self.plan(nothing, nothing, 0, 0, 0, 0), *[0] * 9)
+
+    def left(self, m: int) -> PackedLeft:
+        """Room for an L of at most `m` rows. Raises MemoryError."""
+        return PackedLeft(self, m)
+
+    def plan(self, memory: np.ndarray, marks: np.ndarray, m: int, k: int, a: int, lda: int) -> Plan:
+        """For an L of m x k at address `a`, to be packed into `memory`."""
+        row, code = self.row, self._code.addresses
+        return Plan(
+            m=m,
+            k=k,
+            k_c=self._k_c,
+            left=a,
+            left_column=8 * lda,
+            packed=memory.ctypes.data,
+            panel=8 * row.n_r * self._padded,
+            part=self._part,
+            marks=marks.ctypes.data,
+            m_r=row.m_r,
+            n_r=row.n_r,
+            m_c=self._m_c,
+            granule=row.granule,
+            micro=code["micro"],
+            pack_u=code["pack_a"],
+            pack_l=code["pack_b"],
+            edge=code["edge"],
+            yield_cpu=address_in_libc("sched_yield"),
+        )
+
+    def packed_count(self, m: int) -> int:
+        """float64 of a packed L of m rows."""
+        return -(-m // self.row.n_r) * self.row.n_r * self._padded
+
+    def marks_count(self, m: int) -> int:
+        """Counters of an L of m rows."""
+        return 2 * LINE * self._parts(m)
+
+    def run(self, plan: Plan, n: int, u: int, ldu: int, c: int, ldc: int) -> None:
+        """C (m x n) -= L U, in the calling thread."""
+        number, room = self._rooms.pop()
+        try:
+            tile = room.ctypes.data + room.nbytes - 8 * self.row.m_r * self.row.n_r
+            start = self._parts(plan.m) * number // self._threads
+            _subtract(plan, n, u, ldu, c, ldc, start, room.ctypes.data, self._u_panel, tile)
+        finally:
+            self._rooms.append((number, room))
+
+    def _parts(self, m: int) -> int:
+        panels = -(-m // self.row.n_r)
+        return -(-panels // self._part)
+
+
+class PackedLeft:
+    """An L of an update, in the form that the product wants; packed by the first threads that need it."""
+
+    widest = COLUMNS
+
+    def __init__(self, subtraction: Subtraction, m: int) -> None:
+        self._shared = subtraction
+        self._memory = aligned(8 * subtraction.packed_count(m))
+        self._memory[:] = 0
+        self.marks = np.zeros(subtraction.marks_count(m), dtype=np.int64)
+        self._plan: Plan | None = None
+
+    def take(self, m: int, k: int, a: int, lda: int) -> None:
+        """From now on L (m x k) is the matrix at address `a`. Nobody may be subtracting, and it must not change before all have."""
+        self.marks[:] = 0
+        self._plan = self._shared.plan(self._memory, self.marks, m, k, a, lda)
+
+    def subtract(self, n: int, u: int, ldu: int, c: int, ldc: int) -> None:
+        """C (m x n) -= L U, with U and C at addresses `u` and `c`. Threads may do this at once, for different columns."""
+        assert self._plan is not None
+        if self._plan.m and n:
+            self._shared.run(self._plan, n, u, ldu, c, ldc)
