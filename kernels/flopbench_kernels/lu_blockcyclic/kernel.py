@@ -167,7 +167,7 @@ class LuFp64Numba(BlockCyclicLu):
         """Besides, a packed panel, and for each thread the packed columns of U that it multiplies by."""
         nb = problem.nb
         rows = owned_below(problem.n, nb, 0, problem.p)
-        threads = self.settings.threads or os.cpu_count() or 1
+        threads = self.settings.threads or len(os.sched_getaffinity(0))  # at most: ranks may share them
         return super().memory_bytes(problem) + 8 * (nb + 16) * (rows + 512 * (threads + 1))
 
     def make_device(self, threads: int, comm: Comm) -> Device:
