@@ -12,7 +12,7 @@ import numpy as np
 
 from flopbench.blas_threads import BlasThreads
 from flopbench.errors import BadInput, RunFailed
-from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem, Settings
+from flopbench.kernel_api import Comm, Kernel, LuOutcome, LuProblem
 from flopbench_kernels.device.blas import Blas, blas_by_path, scipy_blas
 from flopbench_kernels.device.contract import Device
 from flopbench_kernels.lu_blockcyclic import grid as grids
@@ -155,10 +155,6 @@ class LuFp64Numba(BlockCyclicLu):
     summary = "block-cyclic LU over MPI or alone: panel in Numba, update by our own product or BLAS, look-ahead"
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {"update": ("auto", "own", "blas")}
     user_order = 30
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        super().__init__(settings)
-        self.require_options()
 
     def why_not(self, machine: Any) -> str | None:
         return None
