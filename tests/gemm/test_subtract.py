@@ -154,14 +154,14 @@ def test_nothing_to_subtract_from_is_no_fault(subtraction):
 
 def test_a_device_offers_room_for_an_l_only_with_a_product_of_its_own():
     plain = CpuDevice()
-    assert plain.left(10, 4) is None
+    assert plain.left(10) is None
     assert plain.describe()["update"] == "BLAS"
     plain.close()
-    own = CpuDevice(1, None, lambda k, threads: Subtraction(ROWS[0], CACHES, k, threads))
+    own = CpuDevice(1, None, Subtraction(ROWS[0], CACHES, 4, 1))
     random = np.random.default_rng(5)
     left, u, c = matrix(random, 10, 4), matrix(random, 4, 6), matrix(random, 10, 6)
     expected = c.values - left.values @ u.values
-    packed = own.left(10, 4)
+    packed = own.left(10)
     packed.take(10, 4, left.address, left.ld)
     packed.subtract(6, u.address, u.ld, c.address, c.ld)
     np.testing.assert_allclose(host_block(c.address, 10, 6, c.ld), expected, atol=1e-14)

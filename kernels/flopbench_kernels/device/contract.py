@@ -118,8 +118,8 @@ class Device(ABC):
     ) -> None:
         """C (m x n) -= A (m x k) B (k x n)."""
 
-    def left(self, m: int, k: int) -> PackedLeft | None:
-        """Room for an L of at most m x k that many pieces subtract from different columns; None: `gemm` does as well.
+    def left(self, m: int) -> PackedLeft | None:
+        """Room for an L of at most m rows that many pieces subtract from different columns; None: `gemm` does as well.
 
         May raise MemoryError.
         """

@@ -67,16 +67,15 @@ class CpuDevice(Device):
         self,
         threads: int = 1,
         library: str | None = None,
-        subtraction: Callable[[int, int], Subtraction] | None = None,
+        subtraction: Subtraction | None = None,
     ) -> None:
         """`threads` of this rank; `library` is a BLAS by path, None takes SciPy's. Raises NotPossible for a bad library.
 
-        `subtraction(k, threads)` makes the product of the update, for an L of at most k columns; None leaves it to BLAS.
+        `subtraction` is the product of the update, for as many threads; None leaves it to BLAS.
         """
         self._blas = blas.blas_by_path(library) if library else blas.scipy_blas()
         self.threads = threads
-        self._make_subtraction = subtraction
-        self._subtraction: Subtraction | None = None
+        self._subtraction = subtraction
         self._queue: deque[tuple[CpuStream, Callable[[], None]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -134,11 +133,8 @@ class CpuDevice(Device):
     ) -> None:
         blas.gemm(self._blas.gemm, m, n, k, a, lda, b, ldb, c, ldc)
 
-    def left(self, m: int, k: int) -> PackedLeft | None:
-        if self._make_subtraction is None:
-            return None
-        self._subtraction = self._make_subtraction(k, self.threads)
-        return self._subtraction.left(m)
+    def left(self, m: int) -> PackedLeft | None:
+        return None if self._subtraction is None else self._subtraction.left(m)
 
     def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
         blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)

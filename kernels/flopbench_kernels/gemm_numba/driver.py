@@ -70,7 +70,6 @@ class Plan(NamedTuple):
 K_AT_ONCE = 32
 #: Layout of what threads share during a product, in units of 8 bytes: counters on cache lines of their own.
 LINE = 8
-CACHE_LINE = 64
 NEXT_JOB, COUNTERS = 0, LINE
 #: The same of what they share from one product to the next; a semaphore for each thread follows, a line apart.
 ROUND, FINISHED, STOP, SEMAPHORES = 0, LINE, 2 * LINE, 3 * LINE
@@ -215,7 +214,7 @@ def multiply_job(p, job, block, half, tile):
             else:
                 call8(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail, ahead)
                 call7(p.edge, tile, c, p.c_row, p.c_column, rows, columns, add)
-            ahead += steps * CACHE_LINE
+            ahead += steps * 8 * LINE
 
 
 @jit

@@ -16,7 +16,7 @@ import numpy as np
 from flopbench_kernels.gemm_numba import driver, microkernels
 from flopbench_kernels.gemm_numba.blocking import Caches, rows_of_a, share
 from flopbench_kernels.gemm_numba.codegen import Compiled
-from flopbench_kernels.gemm_numba.driver import CACHE_LINE, LINE, call6, call7, call8, fetch_add, wait
+from flopbench_kernels.gemm_numba.driver import LINE, call6, call7, call8, fetch_add, wait
 from flopbench_kernels.gemm_numba.jit import jit, prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 from flopbench_kernels.gemm_numba.multiply import aligned
@@ -39,7 +39,9 @@ class Plan(NamedTuple):
     left_column: int  # bytes from one column to the next
     packed: int
     panel: int  # bytes from one packed panel to the next
+    panels: int
     part: int  # panels of a part
+    parts: int
     marks: int  # two counters for each part, a line apart: claimed, packed
     m_r: int
     n_r: int
@@ -57,10 +59,9 @@ def _pack_part(p, part):
     """Pack one part of L, if nobody has begun with it; come back when it is packed."""
     claimed = p.marks + 16 * LINE * part
     if fetch_add(claimed) == 0:
-        panels = (p.m + p.n_r - 1) // p.n_r
         first = part * p.part
         for k in range(0, p.k, driver.K_AT_ONCE):
-            for j in range(first, min(first + p.part, panels)):
+            for j in range(first, min(first + p.part, p.panels)):
                 call6(
                     p.pack_l,
                     p.left + 8 * j * p.n_r + k * p.left_column,
@@ -77,9 +78,8 @@ def _pack_part(p, part):
 @jit
 def _multiply_part(p, part, columns, u_packed, u_panel, c, ldc, tile):
     """Subtract the product of one part of L and the packed columns of U."""
-    panels = (p.m + p.n_r - 1) // p.n_r
     first = part * p.part
-    last = min(first + p.part, panels)
+    last = min(first + p.part, p.panels)
     for k0 in range(0, p.k, p.k_c):
         steps = (min(p.k_c, p.k - k0) + p.granule - 1) // p.granule
         for i0 in range(0, columns, p.m_c):
@@ -99,20 +99,19 @@ def _multiply_part(p, part, columns, u_packed, u_panel, c, ldc, tile):
                     else:
                         call8(p.micro, a, b, tile, 8 * p.n_r, steps, 0, 0, ahead)
                         call7(p.edge, tile, target, 8 * ldc, 8, width, height, 1)
-                    ahead += steps * CACHE_LINE
+                    ahead += steps * 8 * LINE
 
 
 @jit
 def _subtract(p, n, u, ldu, c, ldc, start, room, u_panel, tile):
     """C (m x n) -= L U, one thread's share; it begins with part `start` of L, so that threads pack different parts."""
-    parts = ((p.m + p.n_r - 1) // p.n_r + p.part - 1) // p.part
     for j0 in range(0, n, COLUMNS):
         columns = min(COLUMNS, n - j0)
         for i in range(0, columns, p.m_r):
             place = room + i // p.m_r * u_panel
             call6(p.pack_u, u + 8 * (j0 + i) * ldu, 8 * ldu, 8, min(p.m_r, columns - i), p.k, place)
-        for q in range(parts):
-            part = (start + q) % parts
+        for q in range(p.parts):
+            part = (start + q) % p.parts
             _pack_part(p, part)
             _multiply_part(p, part, columns, room, u_panel, c + 8 * j0 * ldc, ldc, tile)
 
@@ -157,7 +156,9 @@ class Subtraction:
             left_column=8 * lda,
             packed=memory.ctypes.data,
             panel=8 * row.n_r * self._padded,
+            panels=-(-m // row.n_r),
             part=self._part,
+            parts=self._parts(m),
             marks=marks.ctypes.data,
             m_r=row.m_r,
             n_r=row.n_r,
@@ -183,7 +184,7 @@ class Subtraction:
         number, room = self._rooms.pop()
         try:
             tile = room.ctypes.data + room.nbytes - 8 * self.row.m_r * self.row.n_r
-            start = self._parts(plan.m) * number // self._threads
+            start = plan.parts * number // self._threads
             _subtract(plan, n, u, ldu, c, ldc, start, room.ctypes.data, self._u_panel, tile)
         finally:
             self._rooms.append((number, room))

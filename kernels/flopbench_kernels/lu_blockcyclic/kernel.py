@@ -178,8 +178,8 @@ class LuFp64Numba(BlockCyclicLu):
             own = own and row.isa == "avx2" and not self.settings.blas
         if not own:
             return CpuDevice(threads, self.settings.blas)
-        caches = blocking.caches_of(self._machine)
-        return CpuDevice(threads, self.settings.blas, lambda k, threads: Subtraction(row, caches, k, threads))
+        product = Subtraction(row, blocking.caches_of(self._machine), self._problem.nb, threads)
+        return CpuDevice(threads, self.settings.blas, product)
 
 
 def agree_on(problem: LuProblem, comm: Comm) -> None:

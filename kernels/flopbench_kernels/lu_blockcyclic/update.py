@@ -56,7 +56,7 @@ class Updater:
     def __init__(self, device: Device, matrix: LocalMatrix, exchange: RowExchange | None) -> None:
         """Raises MemoryError."""
         self.device, self.matrix, self.exchange = device, matrix, exchange
-        self.left = device.left(matrix.rows, matrix.nb)
+        self.left = device.left(matrix.rows)
 
     def prepare_all(self, stream: Stream, panel: Panel, column: int, n: int, buffer: UBuffer | None) -> Prepared:
         """As `prepare`, for the columns that all of the device will update; the pieces of the panel before must be done."""
@@ -112,8 +112,9 @@ class Updater:
 
 def pieces(n: int, threads: int, q: int, nb: int, widest: int | None = None) -> list[tuple[int, int]]:
     """Cut `n` columns into (start, width) pieces; `q` ranks of the process row wait for each other between pieces (1: no network).
-    None is wider than `widest`, if that is given: what moves and solves a piece's rows then leaves them in the cache.
 
+    With `widest` they are that wide, but that a rest too short for a piece of its own goes with the last: their rows, once moved and
+    solved for, are then still in the cache.
     One thread without a network takes all at once. Threads take their share of what is left (guided self-scheduling: C. D.
     Polychronopoulos, D. J. Kuck, IEEE Trans. Computers C-36(12), 1987), so that pieces are wide, since BLAS packs L once a piece, and
     yet all threads finish together. With a network to look at, pieces are short enough to look often, above all where ranks pass

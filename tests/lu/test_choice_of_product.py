@@ -1,0 +1,56 @@
+"""Who multiplies in the update: our own product where AVX2 is the best there is and no library is named, else BLAS; or as the user says."""
+
+import copy
+
+import pytest
+from flopbench_kernels.device import blas
+from flopbench_kernels.gemm_numba import isa
+from flopbench_kernels.lu_blockcyclic import kernel as lu_kernel
+from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
+
+from flopbench.comm import SelfComm
+from flopbench.hpl_matrix import HplMatrix
+from flopbench.kernel_api import LuProblem, Settings
+from flopbench.machine.detect import detect
+
+needs_avx2 = pytest.mark.skipif(isa.why_not("avx2", detect()) is not None, reason="this processor has no AVX2")
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """A library by path: SciPy's own, under another name."""
+    for module in (blas, lu_kernel):
+        monkeypatch.setattr(module, "blas_by_path", lambda path: blas.scipy_blas())
+    return "/somewhere/libblas.so"
+
+
+def update_of(flags, **settings):
+    machine = copy.deepcopy(detect())
+    machine.cpu.isa = list(flags)
+    kernel = LuFp64Numba(Settings(threads=1, **settings))
+    kernel.setup(LuProblem(40, 8, HplMatrix(40)), SelfComm(), machine)
+    try:
+        return kernel.describe()["update"]
+    finally:
+        kernel.close()
+
+
+@needs_avx2
+def test_avx2_and_no_more_multiplies_by_our_own_product():
+    assert update_of(isa.NEEDS["avx2"]) == "own product, fp64_float64_avx2_4x12"
+
+
+@pytest.mark.parametrize("flags", [(), isa.NEEDS["avx2"] + isa.NEEDS["avx512"]], ids=["neither", "AVX-512"])
+def test_more_and_less_than_avx2_leave_it_to_blas(flags):
+    assert update_of(flags) == "BLAS"
+
+
+def test_a_library_that_was_named_multiplies_itself(named):
+    assert update_of(isa.NEEDS["avx2"], blas=named) == "BLAS"
+
+
+@needs_avx2
+def test_the_option_overrules_processor_and_library(named):
+    assert update_of(isa.NEEDS["avx2"], extra={"update": "blas"}) == "BLAS"
+    assert update_of(isa.NEEDS["avx2"], blas=named, extra={"update": "own"}).startswith("own product")
+    assert update_of((), extra={"update": "own"}) == "own product, fp64_float64_generic_6x4"
