@@ -1,4 +1,4 @@
-"""Block sizes follow from cache sizes: panels fit L1, a block of A fits L2, and every thread gets work."""
+"""Block sizes follow from cache sizes: panels fit the level that feeds them, one block fits L2, and every thread gets work."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def test_blocks_fit_their_caches_and_are_whole_tiles(row, caches, m, n, k, threa
     assert block.m_c % row.m_r == 0 and block.n_c % row.n_r == 0 and block.k_c % row.granule == 0
     assert min(block.m_c, block.n_c, block.k_c) > 0
     assert block.k_c * (row.m_r * row.a_bytes + row.n_r * row.b_bytes) <= (caches.l1, caches.l2)[row.panels_in - 1]
-    assert block.m_c == row.m_r or block.m_c * block.k_c * row.a_bytes <= caches.l2
-    assert block.n_c == row.n_r or block.n_c * block.k_c * row.b_bytes <= caches.l3
+    of_a, of_b = (caches.l3, caches.l2) if row.outer == "a" else (caches.l2, caches.l3)
+    assert block.m_c == row.m_r or block.m_c * block.k_c * row.a_bytes <= of_a
+    assert block.n_c == row.n_r or block.n_c * block.k_c * row.b_bytes <= of_b
 
 
 @given(ROWS, CACHES, SIZE, SIZE, SIZE, st.integers(2, 128))
@@ -62,6 +63,12 @@ def test_tiles_have_longer_panels_and_visit_c_once_where_l2_allows():
     for precision, k_c in (("int8", 4096), ("bf16", 2048)):
         row = next(row for row in microkernels.TABLE if row.isa == "amx" and row.precision == precision)
         assert blocking.choose(row, sapphire_rapids, 4096, 4096, 4096, 16).k_c == k_c
+
+
+def test_vectors_of_avx512_are_fed_by_l2_which_keeps_a_block_of_b():
+    row = next(row for row in microkernels.TABLE if row.label == "fp64_float64_avx512_8x24")
+    zen_4 = blocking.Caches(32 * KIB, 1024 * KIB, 32 * KIB * KIB)
+    assert blocking.choose(row, zen_4, 4096, 4096, 4096, 1) == blocking.Blocking(m_c=512, n_c=120, k_c=512)
 
 
 @pytest.mark.parametrize(("label", "k_c"), [("fp64_float64_avx2_4x12", 228), ("int8_int32_avx2_6x16", 668)])

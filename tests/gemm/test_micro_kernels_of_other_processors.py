@@ -51,18 +51,21 @@ def test_extreme_int8_values_do_not_saturate(row, x, y):
 
 #: Instructions of the inner loop, on a processor that has them: (processor, {mnemonic: how many}).
 INNER_LOOP = {
-    "fp64_float64_avx2_4x12": ("haswell", {"vfmadd231pd": 48, "vbroadcastsd": 16, "vmovapd": 12, "prefetcht0": 1}),
-    "fp64_float64_avx512_14x16": ("skylake-avx512", {"vfmadd231pd": 112, "vbroadcastsd": 56, "vmovapd": 8}),
+    "fp64_float64_avx2_4x12": ("haswell", {"vfmadd231pd": 48, "vbroadcastsd": 16, "vmovapd": 12, "prefetcht0": 3}),
+    "fp64_float64_avx512_8x24": (
+        "skylake-avx512",
+        {"vfmadd231pd": 96, "vbroadcastsd": 32, "vmovapd": 12, "prefetchw": 3, "prefetcht0": 1},
+    ),
     "fp32_float32_avx2_4x24": ("haswell", {"vfmadd231ps": 48}),
-    "fp32_float32_avx512_14x32": ("skylake-avx512", {"vfmadd231ps": 112}),
-    "bf16_float32_avx512bf16_14x32": ("znver4", {"vdpbf16ps": 56}),
+    "fp32_float32_avx512_8x48": ("skylake-avx512", {"vfmadd231ps": 96}),
+    "bf16_float32_avx512bf16_8x48": ("znver4", {"vdpbf16ps": 48, "prefetchw": 3}),
     "bf16_float32_amx_32x32": ("sapphirerapids", {"tdpbf16ps": 4, "tileloadd": 4, "prefetchw": 1}),
     "fp16_float32_amxfp16_32x32": ("graniterapids", {"tdpfp16ps": 4, "tileloadd": 4}),
-    "fp16_float16_avx512fp16_14x64": ("sapphirerapids", {"vfmadd231ph": 112, "vbroadcastss": 56}),
+    "fp16_float16_avx512fp16_8x96": ("sapphirerapids", {"vfmadd231ph": 96, "vbroadcastss": 32}),
     "int8_int32_avx2_6x16": ("haswell", {"vpmaddwd": 24, "vpaddd": 24}),
-    "int8_int32_avx512_14x32": ("skylake-avx512", {"vpmaddwd": 56, "vpaddd": 56}),
+    "int8_int32_avx512_8x48": ("skylake-avx512", {"vpmaddwd": 48, "vpaddd": 48}),
     "int8_int32_avxvnni_6x16": ("alderlake", {"vpdpbusd": 24}),
-    "int8_int32_avx512vnni_14x32": ("cascadelake", {"vpdpbusd": 56}),
+    "int8_int32_avx512vnni_8x48": ("cascadelake", {"vpdpbusd": 48}),
     "int8_int32_amx_32x32": ("sapphirerapids", {"tdpbssd": 4, "tileloadd": 4, "prefetchw": 1}),
 }
 

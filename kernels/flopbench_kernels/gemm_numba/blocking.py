@@ -1,8 +1,9 @@
 """Block sizes from cache sizes: how much of each cache a block may fill, and why.
 
 After Low, Igual, Smith and Quintana-Orti, "Analytical Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016: the panels of
-the micro-kernel stay in L1, a block of A stays in L2, a block of B in L3. Matrix tiles (AMX) need 64 bytes of panels in a cycle at most,
-which L2 can give, and multiply so fast that every further visit to C costs more: their panels are as long as L2 allows.
+the micro-kernel stay in L1, a block of A stays in L2, a block of B in L3; or, where the micro-kernel's `outer` is A, with A and B the
+other way round. Matrix tiles (AMX) need 64 bytes of panels in a cycle at most, AVX-512's vectors 24, which L2 can give; both multiply so
+fast that every further visit to C costs more: their panels are as long as L2 allows.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ class Fill:
 
     l1_panels: float = 0.9  # a panel of A and one of B over k_c; the rest is for the tile of C
     l2_panels: float = 0.125  # the same, for micro-kernels that L2 feeds: an eighth leaves room for several panels of A
-    l2_block: float = 0.5  # the block of A; the rest is for panels of B and tiles of C passing through
-    l3_block: float = 0.5  # the block of B of one job; the rest is for the packing of the next block of k
-    columns: int = 512  # of one job, so that the last one of a phase delays the team by less than a hundredth of it
+    l2_block: float = 0.5  # the block that stays; the rest is for panels of the other and tiles of C passing through
+    l3_block: float = 0.5  # the block of the other of one job; the rest is for the packing of the next block of k
+    longest: int = 512  # rows or columns of the latter, so that the last job of a phase delays the team by less than a hundredth of it
     jobs_per_thread: int = 4  # at least, as long as jobs can be cut
 
 
@@ -66,8 +67,11 @@ def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int, threads: in
     per_k = row.m_r * row.a_bytes + row.n_r * row.b_bytes
     panels = caches.l1 * _FILL.l1_panels if row.panels_in == 1 else caches.l2 * _FILL.l2_panels
     k_c = share(k, int(panels / per_k), row.granule)
-    m_c = share(m, rows_of_a(row, caches, k_c), row.m_r)
-    n_c = share(n, min(_FILL.columns, int(caches.l3 * _FILL.l3_block / (k_c * row.b_bytes))), row.n_r)
+    if row.outer == "a":
+        m_c, n_c = _from_l3(caches, k_c * row.a_bytes), fitting_l2(caches, k_c * row.b_bytes)
+    else:
+        m_c, n_c = fitting_l2(caches, k_c * row.a_bytes), _from_l3(caches, k_c * row.b_bytes)
+    m_c, n_c = share(m, m_c, row.m_r), share(n, n_c, row.n_r)
     wanted = threads * _FILL.jobs_per_thread if threads > 1 else 1
     while -(-m // m_c) * -(-n // n_c) < wanted and (m_c > row.m_r or n_c > row.n_r):
         if n_c // row.n_r > m_c // row.m_r:
@@ -77,9 +81,14 @@ def choose(row: MicroKernel, caches: Caches, m: int, n: int, k: int, threads: in
     return Blocking(m_c, n_c, k_c)
 
 
-def rows_of_a(row: MicroKernel, caches: Caches, k_c: int) -> int:
-    """How many rows of A the block may have that stays in L2."""
-    return int(caches.l2 * _FILL.l2_block / (k_c * row.a_bytes))
+def fitting_l2(caches: Caches, each: int) -> int:
+    """How many rows of A, or columns of B, of `each` bytes the block may have that stays in L2."""
+    return int(caches.l2 * _FILL.l2_block / each)
+
+
+def _from_l3(caches: Caches, each: int) -> int:
+    """The same of the block whose panels come from L3 one by one."""
+    return min(_FILL.longest, int(caches.l3 * _FILL.l3_block / each))
 
 
 def largest(row: MicroKernel, k: int) -> Blocking:

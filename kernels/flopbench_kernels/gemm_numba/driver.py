@@ -43,6 +43,9 @@ class Plan(NamedTuple):
     m_c: int
     n_c: int
     k_c: int
+    outer_is_a: (
+        int  # 1: a panel of A is multiplied by all panels of a block of B before the next; 0: the other way round
+    )
     granule: int
     a_bytes: int  # of one packed element
     b_bytes: int
@@ -191,30 +194,40 @@ def pack_job(p, job, a_jobs, block, half):
 
 @jit
 def multiply_job(p, job, block, half, tile):
-    """Multiply one block of A by one of B, over block `block` of k."""
+    """Multiply one block of A by one of B, over block `block` of k: panel by panel of `outer`, and for each all panels of the other."""
     down = (p.m + p.m_c - 1) // p.m_c
     i0 = job % down * p.m_c
     j0 = job // down * p.n_c
     steps = (min(p.k_c, p.k - block * p.k_c) + p.granule - 1) // p.granule
     add = 1 if block > 0 or p.beta != 0 else 0
     tile_row = p.n_r * p.c_bytes
-    for j in range(j0, min(j0 + p.n_c, p.n), p.n_r):
-        b = p.b_packed + half * p.b_half + j // p.n_r * p.b_panel
-        end = b + 2 * p.b_panel if j + p.n_r < min(j0 + p.n_c, p.n) else b
-        ahead = b + p.b_panel
-        for i in range(i0, min(i0 + p.m_c, p.m), p.m_r):
-            a = p.a_packed + half * p.a_half + i // p.m_r * p.a_panel
+    i1, j1 = min(i0 + p.m_c, p.m), min(j0 + p.n_c, p.n)
+    a0 = p.a_packed + half * p.a_half + i0 // p.m_r * p.a_panel
+    b0 = p.b_packed + half * p.b_half + j0 // p.n_r * p.b_panel
+    a_outside = p.outer_is_a == 1
+    outer, outer_end, outer_step = (i0, i1, p.m_r) if a_outside else (j0, j1, p.n_r)
+    inner0, inner_end, inner_step = (j0, j1, p.n_r) if a_outside else (i0, i1, p.m_r)
+    held, held_step = (a0, p.a_panel) if a_outside else (b0, p.b_panel)
+    while outer < outer_end:
+        end = held + 2 * held_step if outer + outer_step < outer_end else held
+        ahead = held + held_step
+        passing = b0 if a_outside else a0
+        for inner in range(inner0, inner_end, inner_step):
+            i, j, a, b = (outer, inner, held, passing) if a_outside else (inner, outer, passing, held)
             c = p.c + i * p.c_row + j * p.c_column
             rows = min(p.m_r, p.m - i)
             columns = min(p.n_r, p.n - j)
             if ahead >= end:
-                ahead = b
+                ahead = held
             if p.c_dense_rows == 1 and rows == p.m_r and columns == p.n_r:
                 call8(p.micro, a, b, c, p.c_row, steps, add, a + p.a_tail, ahead)
             else:
                 call8(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail, ahead)
                 call7(p.edge, tile, c, p.c_row, p.c_column, rows, columns, add)
             ahead += steps * 8 * LINE
+            passing += p.b_panel if a_outside else p.a_panel
+        outer += outer_step
+        held += held_step
 
 
 @jit

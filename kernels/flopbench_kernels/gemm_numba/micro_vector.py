@@ -2,6 +2,8 @@
 
 For each unit of k: n_v vectors of the B panel are loaded, each of the m_r units of the A panel is broadcast, and each of the m_r x n_v
 sums takes one `combine`. The tile of C stays in registers for the whole panel: m_r x n_v + n_v + 1 registers must exist.
+
+Each step of k asks for one row of the tile of C, so that C is there at the end and the requests never stand in the way of the panels.
 """
 
 from __future__ import annotations
@@ -81,12 +83,6 @@ def emit(
     word = tile.word or tile.unit
     word_size = size_of(word)
     entry = b.block
-    rows = [pc]
-    for _ in range(tile.m_r - 1):
-        rows.append(b.add(rows[-1], row_bytes))
-    for row in rows:
-        for line in range(0, tile.n_r * size_of(tile.result), _LINE):
-            prefetch(b, at(b, row, line), write=True)
     first = [zero(sum_vector)] * tile.m_r
     if sums_from_tail:
         first = [splat(b, load(b, at(b, tail, 4 * i), I32, 4), tile.lanes) for i in range(tile.m_r)]
@@ -95,10 +91,12 @@ def emit(
     done = b.append_basic_block("k.done")
     b.branch(body)
     b.position_at_end(body)
-    step, qa, qb = b.phi(I64), b.phi(I64), b.phi(I64)
+    step, qa, qb, row = b.phi(I64), b.phi(I64), b.phi(I64), b.phi(I64)
     asked = b.phi(I64) if asks_ahead else None
     phis = [[b.phi(sum_vector) for _ in range(tile.n_v)] for _ in range(tile.m_r)]
     sums: list[list[ir.Value]] = [list(row) for row in phis]
+    for line in range(0, tile.n_r * size_of(tile.result), _LINE):
+        prefetch(b, at(b, row, line), write=True)
     if asked is not None:
         prefetch(b, asked, write=False)
     for u in range(tile.unroll):
@@ -114,6 +112,8 @@ def emit(
     _carry(step, entry, const(0), body, following)
     _carry(qa, entry, pa, body, at(b, qa, tile.unroll * tile.m_r * word_size))
     _carry(qb, entry, pb, body, at(b, qb, tile.unroll * tile.n_r * size))
+    below = b.icmp_signed("<", following, const(tile.m_r))
+    _carry(row, entry, pc, body, b.select(below, b.add(row, row_bytes), row))
     if asked is not None:
         _carry(asked, entry, ahead, body, at(b, asked, _LINE))
     for i in range(tile.m_r):
@@ -124,6 +124,9 @@ def emit(
     if tile.sum != tile.result:
         wide = ir.VectorType(tile.result, tile.lanes)
         sums = [[b.fpext(value, wide) for value in row] for row in sums]
+    rows = [pc]
+    for _ in range(tile.m_r - 1):
+        rows.append(b.add(rows[-1], row_bytes))
     _write(b, sums, rows, accumulate)
 
 

@@ -100,6 +100,7 @@ class Product:
             m_c=block.m_c,
             n_c=block.n_c,
             k_c=block.k_c,
+            outer_is_a=int(row.outer == "a"),
             granule=row.granule,
             a_bytes=row.a_bytes,
             b_bytes=row.b_bytes,

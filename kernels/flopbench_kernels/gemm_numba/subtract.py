@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flopbench_kernels.gemm_numba import driver, microkernels
-from flopbench_kernels.gemm_numba.blocking import Caches, rows_of_a, share
+from flopbench_kernels.gemm_numba.blocking import Caches, fitting_l2, share
 from flopbench_kernels.gemm_numba.codegen import Compiled
 from flopbench_kernels.gemm_numba.driver import LINE, call6, call7, call8, fetch_add, wait
 from flopbench_kernels.gemm_numba.jit import jit, prepare
@@ -130,7 +130,7 @@ class Subtraction:
         self._code = _compiled(row)
         self._padded = -(-k // row.granule) * row.granule
         self._k_c = share(k, _K_C, row.granule)
-        self._m_c = max(1, rows_of_a(row, caches, self._k_c) // row.m_r) * row.m_r
+        self._m_c = max(1, fitting_l2(caches, self._k_c * row.a_bytes) // row.m_r) * row.m_r
         self._part = max(1, _PART_ROWS // row.n_r)
         self._u_panel = 8 * row.m_r * self._padded
         self._rooms: deque[tuple[int, np.ndarray]] = deque()

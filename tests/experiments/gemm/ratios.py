@@ -10,7 +10,8 @@
     fp16      our kernel against PyTorch's float16 and MKL's hgemm; in FP16 arithmetic where the processor has it, like hgemm
     start     the first run with an empty cache of compiled code, and later ones
 
-Contestants take turns in one process (A B C, B C A, ...), each run after the threads of the one before have gone to sleep. A line is one
+Contestants take turns in one process (A B C, B C A, ...), each begun after the threads of the one before have gone to sleep, and at least
+0.2 s long. A line is one
 ratio: the median of both rates, and the median, lowest and highest of the ratios of the rounds. MKL and PyTorch are found if they are
 installed (`pip install mkl torch`), or MKL where --mkl or FLOPBENCH_BLAS says that its libmkl_rt.so is; a peer that would take more than
 6 s a run is met at a smaller n, and the line says so.
@@ -50,6 +51,7 @@ from flopbench.timing import settle, timed
 FLOPBENCH = [sys.executable, "-P", "-c", "from flopbench.cli import main; main()"]
 SIZES = (2048, 4096)
 PATIENCE_S = 6.0  # of one run
+TURN_S = 0.2  # runs are repeated for so long: the first after a pause is slower, by a tenth where it takes 20 ms
 SMALLEST_N = 512
 MACHINE = detect()
 ALL = MACHINE.limits.usable_cores
@@ -151,9 +153,12 @@ def say(what: str, ours: str, theirs: str, pairs: Sequence[tuple[float, float]],
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Of one run, begun when nothing else in this process computes."""
+    """Of one run, begun when nothing else in this process computes; of short runs the median of TURN_S, without the first."""
     settle()
-    return timed(run, SelfComm())  # type: ignore[arg-type]
+    times = [timed(run, SelfComm())]  # type: ignore[arg-type]
+    while sum(times) < TURN_S:
+        times.append(timed(run, SelfComm()))  # type: ignore[arg-type]
+    return statistics.median(times[1:] or times)
 
 
 def affordable(one: Contestant, n: int, threads: int) -> int:
@@ -168,7 +173,7 @@ def affordable(one: Contestant, n: int, threads: int) -> int:
 
 
 def duel(ours: Contestant, peers: Sequence[Contestant], n: int, threads: int, rounds: int) -> None:
-    """Rounds in which each contestant multiplies once, in turn; a line for each peer."""
+    """Rounds in which each contestant has its turn; a line for each peer."""
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(threads))
         runs = [one.make(n, threads, stack) for one in (ours, *peers)]
