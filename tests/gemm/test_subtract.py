@@ -129,14 +129,14 @@ def test_threads_that_begin_at_once_share_the_packing(subtraction):
 
 def test_who_finds_a_part_in_the_making_waits_until_it_is_packed(subtraction):
     random = np.random.default_rng(6)
-    left, u, c = matrix(random, 100, 8), matrix(random, 8, 4), matrix(random, 100, 4)
+    left, u, c = matrix(random, 10, 8), matrix(random, 8, 4), matrix(random, 10, 4)
     before, expected = c.values.copy(), c.values - left.values @ u.values
-    packed = subtraction.left(100)
-    packed.take(100, 8, left.address, left.ld)
+    packed = subtraction.left(10)
+    packed.take(10, 8, left.address, left.ld)
     packed.subtract(4, u.address, u.ld, c.address, c.ld)
     c.values[:] = before
     packed.marks[LINE] = 0  # as if somebody else had claimed the part and were still packing it
-    waiting = threading.Thread(target=packed.subtract, args=(4, u.address, u.ld, c.address, c.ld))
+    waiting = threading.Thread(target=packed.subtract, args=(4, u.address, u.ld, c.address, c.ld), daemon=True)
     waiting.start()
     waiting.join(0.2)
     assert waiting.is_alive() and np.array_equal(c.values, before)

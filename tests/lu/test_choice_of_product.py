@@ -1,4 +1,4 @@
-"""Who multiplies in the update: our own product where AVX2 is the best there is and no library is named, else BLAS; or as the user says."""
+"""Who multiplies in the update: our own product where it was measured and no library is named, else BLAS; or as the user says."""
 
 import copy
 
@@ -13,6 +13,7 @@ from flopbench.hpl_matrix import HplMatrix
 from flopbench.kernel_api import LuProblem, Settings
 from flopbench.machine.detect import detect
 
+_AVX512 = isa.NEEDS["avx2"] + isa.NEEDS["avx512"]
 needs_avx2 = pytest.mark.skipif(isa.why_not("avx2", detect()) is not None, reason="this processor has no AVX2")
 
 
@@ -24,9 +25,9 @@ def named(monkeypatch):
     return "/somewhere/libblas.so"
 
 
-def update_of(flags, **settings):
+def update_of(flags, vendor="GenuineIntel", **settings):
     machine = copy.deepcopy(detect())
-    machine.cpu.isa = list(flags)
+    machine.cpu.isa, machine.cpu.vendor = list(flags), vendor
     kernel = LuFp64Numba(Settings(threads=1, **settings))
     kernel.setup(LuProblem(40, 8, HplMatrix(40)), SelfComm(), machine)
     try:
@@ -36,13 +37,23 @@ def update_of(flags, **settings):
 
 
 @needs_avx2
-def test_avx2_and_no_more_multiplies_by_our_own_product():
-    assert update_of(isa.NEEDS["avx2"]) == "own product, fp64_float64_avx2_4x12"
+@pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel", None])
+def test_avx2_and_no_more_multiplies_by_our_own_product(vendor):
+    assert update_of(isa.NEEDS["avx2"], vendor) == "own product, fp64_float64_avx2_4x12"
 
 
-@pytest.mark.parametrize("flags", [(), isa.NEEDS["avx2"] + isa.NEEDS["avx512"]], ids=["neither", "AVX-512"])
-def test_more_and_less_than_avx2_leave_it_to_blas(flags):
-    assert update_of(flags) == "BLAS"
+@needs_avx2
+def test_avx512_does_so_on_amd_where_it_was_timed():
+    assert update_of(_AVX512, "AuthenticAMD") == "own product, fp64_float64_avx512_8x24"
+
+
+@pytest.mark.parametrize("vendor", ["GenuineIntel", None])
+def test_avx512_elsewhere_leaves_it_to_blas(vendor):
+    assert update_of(_AVX512, vendor) == "BLAS"
+
+
+def test_neither_leaves_it_to_blas():
+    assert update_of(()) == "BLAS"
 
 
 def test_a_library_that_was_named_multiplies_itself(named):

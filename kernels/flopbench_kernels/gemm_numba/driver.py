@@ -193,41 +193,50 @@ def pack_job(p, job, a_jobs, block, half):
 
 
 @jit
+def multiply_tiles(p, i0, i1, j0, j1, a0, b0, c, c_row, c_column, dense, steps, add, tile):
+    """The tiles in rows i0 to i1 and columns j0 to j1 of C, panel by panel of `outer`, and for each all panels of the other.
+
+    The packed panels begin at a0 and b0, C itself at c. `p` is a Plan, or has its fields about tiles and panels. `dense`: 1 if the rows of
+    C are contiguous; `add`: 1 if C is added to.
+    """
+    outside = p.outer_is_a == 1
+    outer, outer_end, outer_step, held, held_step = (i0, i1, p.m_r, a0, p.a_panel)
+    inner0, inner_end, inner_step, passing0, passing_step = (j0, j1, p.n_r, b0, p.b_panel)
+    if not outside:
+        outer, outer_end, outer_step, held, held_step = (j0, j1, p.n_r, b0, p.b_panel)
+        inner0, inner_end, inner_step, passing0, passing_step = (i0, i1, p.m_r, a0, p.a_panel)
+    while outer < outer_end:
+        ahead = held + held_step
+        end = ahead + held_step if outer + outer_step < outer_end else held
+        passing = passing0
+        for inner in range(inner0, inner_end, inner_step):
+            i, j, a, b = (outer, inner, held, passing) if outside else (inner, outer, passing, held)
+            target = c + i * c_row + j * c_column
+            rows, columns = min(p.m_r, i1 - i), min(p.n_r, j1 - j)
+            if ahead >= end:
+                ahead = held
+            if dense == 1 and rows == p.m_r and columns == p.n_r:
+                call8(p.micro, a, b, target, c_row, steps, add, a + p.a_tail, ahead)
+            else:
+                call8(p.micro, a, b, tile, p.n_r * p.c_bytes, steps, 0, a + p.a_tail, ahead)
+                call7(p.edge, tile, target, c_row, c_column, rows, columns, add)
+            ahead += steps * 8 * LINE
+            passing += passing_step
+        outer += outer_step
+        held += held_step
+
+
+@jit
 def multiply_job(p, job, block, half, tile):
-    """Multiply one block of A by one of B, over block `block` of k: panel by panel of `outer`, and for each all panels of the other."""
+    """Multiply one block of A by one of B, over block `block` of k."""
     down = (p.m + p.m_c - 1) // p.m_c
-    i0 = job % down * p.m_c
-    j0 = job // down * p.n_c
-    steps = (min(p.k_c, p.k - block * p.k_c) + p.granule - 1) // p.granule
-    add = 1 if block > 0 or p.beta != 0 else 0
-    tile_row = p.n_r * p.c_bytes
+    i0, j0 = job % down * p.m_c, job // down * p.n_c
     i1, j1 = min(i0 + p.m_c, p.m), min(j0 + p.n_c, p.n)
     a0 = p.a_packed + half * p.a_half + i0 // p.m_r * p.a_panel
     b0 = p.b_packed + half * p.b_half + j0 // p.n_r * p.b_panel
-    a_outside = p.outer_is_a == 1
-    outer, outer_end, outer_step = (i0, i1, p.m_r) if a_outside else (j0, j1, p.n_r)
-    inner0, inner_end, inner_step = (j0, j1, p.n_r) if a_outside else (i0, i1, p.m_r)
-    held, held_step = (a0, p.a_panel) if a_outside else (b0, p.b_panel)
-    while outer < outer_end:
-        end = held + 2 * held_step if outer + outer_step < outer_end else held
-        ahead = held + held_step
-        passing = b0 if a_outside else a0
-        for inner in range(inner0, inner_end, inner_step):
-            i, j, a, b = (outer, inner, held, passing) if a_outside else (inner, outer, passing, held)
-            c = p.c + i * p.c_row + j * p.c_column
-            rows = min(p.m_r, p.m - i)
-            columns = min(p.n_r, p.n - j)
-            if ahead >= end:
-                ahead = held
-            if p.c_dense_rows == 1 and rows == p.m_r and columns == p.n_r:
-                call8(p.micro, a, b, c, p.c_row, steps, add, a + p.a_tail, ahead)
-            else:
-                call8(p.micro, a, b, tile, tile_row, steps, 0, a + p.a_tail, ahead)
-                call7(p.edge, tile, c, p.c_row, p.c_column, rows, columns, add)
-            ahead += steps * 8 * LINE
-            passing += p.b_panel if a_outside else p.a_panel
-        outer += outer_step
-        held += held_step
+    steps = (min(p.k_c, p.k - block * p.k_c) + p.granule - 1) // p.granule
+    add = 1 if block > 0 or p.beta != 0 else 0
+    multiply_tiles(p, i0, i1, j0, j1, a0, b0, p.c, p.c_row, p.c_column, p.c_dense_rows, steps, add, tile)
 
 
 @jit

@@ -16,7 +16,7 @@ import numpy as np
 from flopbench_kernels.gemm_numba import driver, microkernels
 from flopbench_kernels.gemm_numba.blocking import Caches, fitting_l2, share
 from flopbench_kernels.gemm_numba.codegen import Compiled
-from flopbench_kernels.gemm_numba.driver import LINE, call6, call7, call8, fetch_add, wait
+from flopbench_kernels.gemm_numba.driver import LINE, call6, fetch_add, wait
 from flopbench_kernels.gemm_numba.jit import jit, prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 from flopbench_kernels.gemm_numba.multiply import aligned
@@ -25,7 +25,7 @@ from flopbench_kernels.gemm_numba.team import address_in_libc
 from flopbench_kernels.gemm_numba.vector_ir import DOUBLE
 
 _K_C = 352  # of k at most between two visits to C: the usual NB goes in one
-_PART_ROWS = 504  # of L, packed together and multiplied together; 0.8 MB at k = 200
+_PART_ROWS = 504  # of L, packed together and multiplied together, where the block of U stays in L2; 0.8 MB at k = 200
 COLUMNS = 480  # of U packed at a time
 
 
@@ -38,15 +38,19 @@ class Plan(NamedTuple):
     left: int
     left_column: int  # bytes from one column to the next
     packed: int
-    panel: int  # bytes from one packed panel to the next
-    panels: int
+    a_panel: int  # bytes from one packed panel of U to the next
+    b_panel: int  # the same of L
+    panels: int  # of L
     part: int  # panels of a part
     parts: int
     marks: int  # two counters for each part, a line apart: claimed, packed
     m_r: int
     n_r: int
     m_c: int
+    outer_is_a: int
     granule: int
+    c_bytes: int
+    a_tail: int
     micro: int
     pack_u: int
     pack_l: int
@@ -69,51 +73,37 @@ def _pack_part(p, part):
                     p.left_column,
                     min(p.n_r, p.m - j * p.n_r),
                     min(driver.K_AT_ONCE, p.k - k),
-                    p.packed + j * p.panel + 8 * p.n_r * k,
+                    p.packed + j * p.b_panel + 8 * p.n_r * k,
                 )
         fetch_add(claimed + 8 * LINE)
     wait(claimed + 8 * LINE, 1, p.yield_cpu)
 
 
 @jit
-def _multiply_part(p, part, columns, u_packed, u_panel, c, ldc, tile):
+def _multiply_part(p, part, columns, u_packed, c, ldc, tile):
     """Subtract the product of one part of L and the packed columns of U."""
-    first = part * p.part
-    last = min(first + p.part, p.panels)
+    j0 = part * p.part * p.n_r
+    j1 = min(j0 + p.part * p.n_r, p.m)
     for k0 in range(0, p.k, p.k_c):
         steps = (min(p.k_c, p.k - k0) + p.granule - 1) // p.granule
+        b0 = p.packed + part * p.part * p.b_panel + 8 * p.n_r * k0
         for i0 in range(0, columns, p.m_c):
-            for j in range(first, last):
-                b = p.packed + j * p.panel + 8 * p.n_r * k0
-                ahead = b + p.panel
-                end = ahead + 8 * p.n_r * p.granule * steps if j + 1 < last else b
-                height = min(p.n_r, p.m - j * p.n_r)
-                for i in range(i0, min(i0 + p.m_c, columns), p.m_r):
-                    a = u_packed + i // p.m_r * u_panel + 8 * p.m_r * k0
-                    target = c + 8 * (j * p.n_r + i * ldc)
-                    width = min(p.m_r, columns - i)
-                    if ahead >= end:
-                        ahead = b
-                    if height == p.n_r and width == p.m_r:
-                        call8(p.micro, a, b, target, 8 * ldc, steps, 1, 0, ahead)
-                    else:
-                        call8(p.micro, a, b, tile, 8 * p.n_r, steps, 0, 0, ahead)
-                        call7(p.edge, tile, target, 8 * ldc, 8, width, height, 1)
-                    ahead += steps * 8 * LINE
+            a0 = u_packed + i0 // p.m_r * p.a_panel + 8 * p.m_r * k0
+            driver.multiply_tiles(p, i0, min(i0 + p.m_c, columns), j0, j1, a0, b0, c, 8 * ldc, 8, 1, steps, 1, tile)
 
 
 @jit
-def _subtract(p, n, u, ldu, c, ldc, start, room, u_panel, tile):
+def _subtract(p, n, u, ldu, c, ldc, start, room, tile):
     """C (m x n) -= L U, one thread's share; it begins with part `start` of L, so that threads pack different parts."""
     for j0 in range(0, n, COLUMNS):
         columns = min(COLUMNS, n - j0)
         for i in range(0, columns, p.m_r):
-            place = room + i // p.m_r * u_panel
+            place = room + i // p.m_r * p.a_panel
             call6(p.pack_u, u + 8 * (j0 + i) * ldu, 8 * ldu, 8, min(p.m_r, columns - i), p.k, place)
         for q in range(p.parts):
             part = (start + q) % p.parts
             _pack_part(p, part)
-            _multiply_part(p, part, columns, room, u_panel, c + 8 * j0 * ldc, ldc, tile)
+            _multiply_part(p, part, columns, room, c + 8 * j0 * ldc, ldc, tile)
 
 
 @cache
@@ -130,8 +120,10 @@ class Subtraction:
         self._code = _compiled(row)
         self._padded = -(-k // row.granule) * row.granule
         self._k_c = share(k, _K_C, row.granule)
-        self._m_c = max(1, fitting_l2(caches, self._k_c * row.a_bytes) // row.m_r) * row.m_r
-        self._part = max(1, _PART_ROWS // row.n_r)
+        stays = fitting_l2(caches, 8 * self._k_c)
+        columns, rows = (COLUMNS, stays) if row.outer == "a" else (stays, _PART_ROWS)
+        self._m_c = max(1, columns // row.m_r) * row.m_r
+        self._part = max(1, rows // row.n_r)
         self._u_panel = 8 * row.m_r * self._padded
         self._rooms: deque[tuple[int, np.ndarray]] = deque()
         for thread in range(threads):
@@ -139,7 +131,7 @@ class Subtraction:
             room[:] = 0  # the system gives pages at the first touch: now, not in the timed region
             self._rooms.append((thread, room))
         nothing = np.zeros(1)
-        prepare(_subtract, self.plan(nothing, nothing, 0, 0, 0, 0), *[0] * 9)
+        prepare(_subtract, self.plan(nothing, nothing, 0, 0, 0, 0), *[0] * 8)
 
     def left(self, m: int) -> PackedLeft:
         """Room for an L of at most `m` rows. Raises MemoryError."""
@@ -155,7 +147,8 @@ class Subtraction:
             left=a,
             left_column=8 * lda,
             packed=memory.ctypes.data,
-            panel=8 * row.n_r * self._padded,
+            a_panel=self._u_panel,
+            b_panel=8 * row.n_r * self._padded,
             panels=-(-m // row.n_r),
             part=self._part,
             parts=self._parts(m),
@@ -163,7 +156,10 @@ class Subtraction:
             m_r=row.m_r,
             n_r=row.n_r,
             m_c=self._m_c,
+            outer_is_a=int(row.outer == "a"),
             granule=row.granule,
+            c_bytes=row.c_bytes,
+            a_tail=0,
             micro=code["micro"],
             pack_u=code["pack_a"],
             pack_l=code["pack_b"],
@@ -185,7 +181,7 @@ class Subtraction:
         try:
             tile = room.ctypes.data + room.nbytes - 8 * self.row.m_r * self.row.n_r
             start = plan.parts * number // self._threads
-            _subtract(plan, n, u, ldu, c, ldc, start, room.ctypes.data, self._u_panel, tile)
+            _subtract(plan, n, u, ldu, c, ldc, start, room.ctypes.data, tile)
         finally:
             self._rooms.append((number, room))
 

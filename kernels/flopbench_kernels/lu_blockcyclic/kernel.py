@@ -174,12 +174,17 @@ class LuFp64Numba(BlockCyclicLu):
         row = microkernels.choose("fp64", "float64", isa.supported(self._machine), None)
         asked = self.option("update")
         own = row is not None and asked != "blas"
-        if asked == "auto":  # with AVX-512 it has not been measured, and a library that was named is meant
-            own = own and row.isa == "avx2" and not self.settings.blas
+        if asked == "auto":  # a library that was named is meant
+            own = own and not self.settings.blas and _measured_faster(row.isa, self._machine)
         if not own:
             return CpuDevice(threads, self.settings.blas)
         product = Subtraction(row, blocking.caches_of(self._machine), self._problem.nb, threads)
         return CpuDevice(threads, self.settings.blas, product)
+
+
+def _measured_faster(instruction_set: str, machine: Any) -> bool:
+    """Whether our own product was no slower than BLAS in the LU: docs/lu.md. On Intel's AVX-512 nobody has timed it."""
+    return instruction_set == "avx2" or (instruction_set == "avx512" and machine.cpu.vendor == "AuthenticAMD")
 
 
 def agree_on(problem: LuProblem, comm: Comm) -> None:
