@@ -146,6 +146,30 @@ def test_who_finds_a_part_in_the_making_waits_until_it_is_packed(subtraction):
     np.testing.assert_allclose(c.values, expected, atol=1e-14)
 
 
+@given(k=st.integers(1, LARGEST_K), n=st.integers(1, 70), seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_u_is_solved_for_with_the_unit_lower_triangle_and_nothing_around_it_changes(subtraction, k, n, seed):
+    random = np.random.default_rng(seed)
+    l1, u = (
+        matrix(random, k, k),
+        matrix(random, k, n),
+    )  # what stands on and above the diagonal is U's, and not to be read
+    triangle = np.tril(l1.values, -1) + np.eye(k)
+    before = u.values.copy()
+    subtraction.solve(k, n, l1.address, l1.ld, u.address, u.ld)
+    error = np.abs(triangle @ u.values - before)
+    assert np.all(error <= 1e-14 * k * (np.abs(triangle) @ np.abs(u.values)))
+    assert u.frame_is_intact()
+
+
+def test_more_columns_than_are_packed_at_a_time_are_solved_for(subtraction):
+    random = np.random.default_rng(8)
+    l1, u = matrix(random, 30, 30), matrix(random, 30, 2 * subtract.COLUMNS + 5)
+    before = u.values.copy()
+    subtraction.solve(30, u.values.shape[1], l1.address, l1.ld, u.address, u.ld)
+    np.testing.assert_allclose((np.tril(l1.values, -1) + np.eye(30)) @ u.values, before, atol=1e-9)
+
+
 def test_nothing_to_subtract_from_is_no_fault(subtraction):
     packed = subtraction.left(0)
     packed.take(0, 8, 0, 1)

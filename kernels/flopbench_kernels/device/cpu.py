@@ -137,7 +137,10 @@ class CpuDevice(Device):
         return None if self._subtraction is None else self._subtraction.left(m)
 
     def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
-        blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)
+        if self._subtraction is not None:
+            self._subtraction.solve(k, n, l1, ldl, b, ldb)
+        else:
+            blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)
 
     def gemv(self, stream: Stream, m: int, k: int, a: int, lda: int, x: int, y: int) -> None:
         rows.gemv(m, k, a, lda, x, y)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -15,12 +17,14 @@ import numpy as np
 
 from flopbench_kernels.gemm_numba import driver, microkernels
 from flopbench_kernels.gemm_numba.blocking import Caches, fitting_l2, share
+from flopbench_kernels.gemm_numba.calls import call6, fetch_add
 from flopbench_kernels.gemm_numba.codegen import Compiled
-from flopbench_kernels.gemm_numba.driver import LINE, call6, fetch_add, wait
+from flopbench_kernels.gemm_numba.driver import LINE, wait
 from flopbench_kernels.gemm_numba.jit import jit, prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 from flopbench_kernels.gemm_numba.multiply import aligned
 from flopbench_kernels.gemm_numba.panels import negate
+from flopbench_kernels.gemm_numba.solve import solve
 from flopbench_kernels.gemm_numba.team import address_in_libc
 from flopbench_kernels.gemm_numba.vector_ir import DOUBLE
 
@@ -125,13 +129,22 @@ class Subtraction:
         self._m_c = max(1, columns // row.m_r) * row.m_r
         self._part = max(1, rows // row.n_r)
         self._u_panel = 8 * row.m_r * self._padded
+        l_panel, square, tile = 8 * row.n_r * self._padded, 8 * row.n_r * row.n_r, 8 * row.m_r * row.n_r
+        self._room = (
+            -(-COLUMNS // row.m_r) * self._u_panel,
+            l_panel,
+            square,
+            tile,
+        )  # bytes of each part of a thread's room
         self._rooms: deque[tuple[int, np.ndarray]] = deque()
         for thread in range(threads):
-            room = aligned(-(-COLUMNS // row.m_r) * self._u_panel + 8 * row.m_r * row.n_r)
+            room = aligned(sum(self._room))
             room[:] = 0  # the system gives pages at the first touch: now, not in the timed region
             self._rooms.append((thread, room))
         nothing = np.zeros(1)
-        prepare(_subtract, self.plan(nothing, nothing, 0, 0, 0, 0), *[0] * 8)
+        self._solving = self.plan(nothing, nothing, 0, 0, 0, 0)
+        prepare(_subtract, self._solving, *[0] * 8)
+        prepare(solve, self._solving, *[0] * 10)
 
     def left(self, m: int) -> PackedLeft:
         """Room for an L of at most `m` rows. Raises MemoryError."""
@@ -177,11 +190,22 @@ class Subtraction:
 
     def run(self, plan: Plan, n: int, u: int, ldu: int, c: int, ldc: int) -> None:
         """C (m x n) -= L U, in the calling thread."""
+        with self._a_room() as (number, packed, _, _, tile):
+            _subtract(plan, n, u, ldu, c, ldc, plan.parts * number // self._threads, packed, tile)
+
+    def solve(self, k: int, n: int, l1: int, ldl: int, u: int, ldu: int) -> None:
+        """U (k x n, at address `u`) = L1^-1 U with the unit lower triangle at `l1`, in the calling thread."""
+        with self._a_room() as (_, packed, lower, inverse, tile):
+            for j in range(0, n, COLUMNS):
+                columns = min(COLUMNS, n - j)
+                solve(self._solving, k, columns, l1, ldl, u + 8 * j * ldu, ldu, packed, lower, inverse, tile)
+
+    @contextmanager
+    def _a_room(self) -> Iterator[tuple[int, ...]]:
+        """The number of a room that nobody uses, and the addresses of its parts."""
         number, room = self._rooms.pop()
         try:
-            tile = room.ctypes.data + room.nbytes - 8 * self.row.m_r * self.row.n_r
-            start = plan.parts * number // self._threads
-            _subtract(plan, n, u, ldu, c, ldc, start, room.ctypes.data, tile)
+            yield number, *(room.ctypes.data + sum(self._room[:part]) for part in range(len(self._room)))
         finally:
             self._rooms.append((number, room))
 
