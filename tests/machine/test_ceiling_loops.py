@@ -195,7 +195,13 @@ def test_integer_loops_agree_with_numpy_bit_for_bit(here, name):
                 x = step(x, constants[j % 2])
         total += x
     expected = int(_int32(np.array([int(total.sum()) & 0xFFFFFFFF]))[0])
-    loop.prepare()
+    try:
+        loop.prepare()
+    except (
+        NotPossible
+    ) as reason:  # LLVM makes VNNI's instruction of both where the processor has it; such a loop is not measured there
+        assert loop.why_not(here) is not None, reason
+        pytest.skip(str(reason))
     assert loop.run(3) == expected
 
 

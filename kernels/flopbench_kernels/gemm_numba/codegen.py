@@ -9,7 +9,13 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 #: LLVM features that an instruction set switches off, so that "avx2 at most" means it on a host that has more.
-_OFF = {"generic": "-avx,-avx2,-avx512f", "avx2": "-avx512f", "avxvnni": "-avx512f"}
+#: LLVM makes one dot product of VNNI of a multiplication and an addition where it may.
+_OFF = {
+    "generic": "-avx,-avx2,-avx512f",
+    "avx2": "-avx512f,-avxvnni",
+    "avxvnni": "-avx512f",
+    "avx512": "-avx512vnni,-avxvnni",
+}
 
 
 @dataclass
