@@ -87,6 +87,14 @@ def test_the_inner_loop_is_the_instructions_it_is_meant_to_be_and_spills_nothing
     assert "rsp" not in body and "rbp" not in body, "registers were spilled to the stack"
 
 
+@pytest.mark.skipif(not codegen.can_target("x86_64"), reason="this llvmlite makes no code for x86-64")
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_int8_without_vnni_means_it_on_a_processor_that_has_vnni(isa):
+    row = next(row for row in microkernels.TABLE if row.precision == "int8" and row.isa == isa)
+    text = codegen.assembly(row.module(), "x86_64-unknown-linux-gnu", "sapphirerapids", isa)
+    assert "vpmaddwd" in text and "vpdpwssd" not in text
+
+
 @pytest.mark.skipif(not codegen.can_target("aarch64"), reason="this llvmlite makes no code for AArch64")
 def test_the_generic_row_becomes_neon_fmas():
     row = microkernels.least("fp64", "float64")

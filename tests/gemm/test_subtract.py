@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from flopbench_kernels.device import blas
 from flopbench_kernels.device.cpu import CpuDevice, host_block
 from flopbench_kernels.gemm_numba import isa, microkernels, subtract
 from flopbench_kernels.gemm_numba.blocking import Caches
@@ -150,10 +151,8 @@ def test_who_finds_a_part_in_the_making_waits_until_it_is_packed(subtraction):
 @settings(max_examples=60, deadline=None)
 def test_u_is_solved_for_with_the_unit_lower_triangle_and_nothing_around_it_changes(subtraction, k, n, seed):
     random = np.random.default_rng(seed)
-    l1, u = (
-        matrix(random, k, k),
-        matrix(random, k, n),
-    )  # what stands on and above the diagonal is U's, and not to be read
+    l1, u = matrix(random, k, k), matrix(random, k, n)
+    # what stands on and above the diagonal of l1 is U's, and not to be read
     triangle = np.tril(l1.values, -1) + np.eye(k)
     before = u.values.copy()
     subtraction.solve(k, n, l1.address, l1.ld, u.address, u.ld)
@@ -168,6 +167,24 @@ def test_more_columns_than_are_packed_at_a_time_are_solved_for(subtraction):
     before = u.values.copy()
     subtraction.solve(30, u.values.shape[1], l1.address, l1.ld, u.address, u.ld)
     np.testing.assert_allclose((np.tril(l1.values, -1) + np.eye(30)) @ u.values, before, atol=1e-9)
+
+
+def test_who_multiplies_also_solves(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("BLAS was asked")
+
+    monkeypatch.setattr(blas, "trsm", refuse)
+    random = np.random.default_rng(9)
+    l1, u = matrix(random, 4, 4), matrix(random, 4, 6)
+    before = u.values.copy()
+    own = CpuDevice(1, None, Subtraction(ROWS[0], CACHES, 4, 1))
+    own.trsm(own.stream(), 4, 6, l1.address, l1.ld, u.address, u.ld)
+    own.close()
+    np.testing.assert_allclose((np.tril(l1.values, -1) + np.eye(4)) @ u.values, before, atol=1e-13)
+    plain = CpuDevice()
+    with pytest.raises(AssertionError, match="BLAS was asked"):
+        plain.trsm(plain.stream(), 4, 6, l1.address, l1.ld, u.address, u.ld)
+    plain.close()
 
 
 def test_nothing_to_subtract_from_is_no_fault(subtraction):

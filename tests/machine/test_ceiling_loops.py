@@ -197,9 +197,8 @@ def test_integer_loops_agree_with_numpy_bit_for_bit(here, name):
     expected = int(_int32(np.array([int(total.sum()) & 0xFFFFFFFF]))[0])
     try:
         loop.prepare()
-    except (
-        NotPossible
-    ) as reason:  # LLVM makes VNNI's instruction of both where the processor has it; such a loop is not measured there
+    except NotPossible as reason:
+        # LLVM makes VNNI's instruction of the two where the processor has it; then the loop must be one that is not measured here
         assert loop.why_not(here) is not None, reason
         pytest.skip(str(reason))
     assert loop.run(3) == expected

@@ -2,7 +2,7 @@
 
 After Low, Igual, Smith and Quintana-Orti, "Analytical Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016: the panels of
 the micro-kernel stay in L1, a block of A stays in L2, a block of B in L3; or, where the micro-kernel's `outer` is A, with A and B the
-other way round. Matrix tiles (AMX) need 64 bytes of panels in a cycle at most, AVX-512's vectors 24, which L2 can give; both multiply so
+other way round. Matrix tiles (AMX) need 64 bytes of panels in a cycle at most, AVX-512's vectors 22, which L2 can give; both multiply so
 fast that every further visit to C costs more: their panels are as long as L2 allows.
 """
 

@@ -8,8 +8,8 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-#: LLVM features that an instruction set switches off, so that "avx2 at most" means it on a host that has more.
-#: LLVM makes one dot product of VNNI of a multiplication and an addition where it may.
+#: LLVM features that an instruction set switches off, so that "avx2 at most" means it on a host that has more: of vpmaddwd and vpaddd,
+#: for one, LLVM makes a dot product of VNNI where it may.
 _OFF = {
     "generic": "-avx,-avx2,-avx512f",
     "avx2": "-avx512f,-avxvnni",
@@ -68,9 +68,9 @@ def can_target(architecture: str) -> bool:
     return True
 
 
-def assembly(module: ir.Module, triple: str, cpu: str) -> str:
-    """What `module` becomes on another processor: to read, not to run."""
+def assembly(module: ir.Module, triple: str, cpu: str, isa: str = "") -> str:
+    """What `module` becomes on another processor, with no more than `isa` if that is given: to read, not to run."""
     _initialize_all()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features="", opt=3)
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=_OFF.get(isa, ""), opt=3)
     module.triple = triple
     return machine.emit_assembly(llvm.parse_assembly(str(module)))

@@ -40,9 +40,7 @@ class Plan(NamedTuple):
     m_c: int
     n_c: int
     k_c: int
-    outer_is_a: (
-        int  # 1: a panel of A is multiplied by all panels of a block of B before the next; 0: the other way round
-    )
+    outer_is_a: int  # 1: a panel of A meets all panels of a block of B before the next one does; 0: the other way round
     granule: int
     a_bytes: int  # of one packed element
     b_bytes: int

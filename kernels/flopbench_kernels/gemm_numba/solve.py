@@ -31,8 +31,8 @@ def _minus_inverse(l1, ldl, height, n_r, packed):
 
 
 @jit
-def _pack(p, u, ldu, columns, height, target):
-    """-U of `height` rows into its place in all panels."""
+def pack_u(p, u, ldu, columns, height, target):
+    """-U (height x columns) into its place in the panels; in the first of them that is at `target`."""
     for i in range(0, columns, p.m_r):
         call6(p.pack_u, u + 8 * i * ldu, 8 * ldu, 8, min(p.m_r, columns - i), height, target + i // p.m_r * p.a_panel)
 
@@ -48,8 +48,8 @@ def solve(p, k, columns, l1, ldl, u, ldu, room, lower, inverse, tile):
             multiply_tiles(p, 0, columns, 0, height, room, lower, here, 8 * ldu, 8, 1, row // p.granule, 1, tile)
         _minus_inverse(below + 8 * row * ldl, ldl, height, p.n_r, inverse)
         packed = room + 8 * p.m_r * row
-        _pack(p, here, ldu, columns, height, packed)
+        pack_u(p, here, ldu, columns, height, packed)
         steps = (height + p.granule - 1) // p.granule
         multiply_tiles(p, 0, columns, 0, height, packed, inverse, here, 8 * ldu, 8, 1, steps, 0, tile)
         if row + height < k:
-            _pack(p, here, ldu, columns, height, packed)
+            pack_u(p, here, ldu, columns, height, packed)

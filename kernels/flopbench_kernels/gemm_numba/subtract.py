@@ -24,7 +24,7 @@ from flopbench_kernels.gemm_numba.jit import jit, prepare
 from flopbench_kernels.gemm_numba.microkernels import MicroKernel
 from flopbench_kernels.gemm_numba.multiply import aligned
 from flopbench_kernels.gemm_numba.panels import negate
-from flopbench_kernels.gemm_numba.solve import solve
+from flopbench_kernels.gemm_numba.solve import pack_u, solve
 from flopbench_kernels.gemm_numba.team import address_in_libc
 from flopbench_kernels.gemm_numba.vector_ir import DOUBLE
 
@@ -101,9 +101,7 @@ def _subtract(p, n, u, ldu, c, ldc, start, room, tile):
     """C (m x n) -= L U, one thread's share; it begins with part `start` of L, so that threads pack different parts."""
     for j0 in range(0, n, COLUMNS):
         columns = min(COLUMNS, n - j0)
-        for i in range(0, columns, p.m_r):
-            place = room + i // p.m_r * p.a_panel
-            call6(p.pack_u, u + 8 * (j0 + i) * ldu, 8 * ldu, 8, min(p.m_r, columns - i), p.k, place)
+        pack_u(p, u + 8 * j0 * ldu, ldu, columns, p.k, room)
         for q in range(p.parts):
             part = (start + q) % p.parts
             _pack_part(p, part)
@@ -130,12 +128,8 @@ class Subtraction:
         self._part = max(1, rows // row.n_r)
         self._u_panel = 8 * row.m_r * self._padded
         l_panel, square, tile = 8 * row.n_r * self._padded, 8 * row.n_r * row.n_r, 8 * row.m_r * row.n_r
-        self._room = (
-            -(-COLUMNS // row.m_r) * self._u_panel,
-            l_panel,
-            square,
-            tile,
-        )  # bytes of each part of a thread's room
+        #: Bytes of each part of a thread's room.
+        self._room = (-(-COLUMNS // row.m_r) * self._u_panel, l_panel, square, tile)
         self._rooms: deque[tuple[int, np.ndarray]] = deque()
         for thread in range(threads):
             room = aligned(sum(self._room))

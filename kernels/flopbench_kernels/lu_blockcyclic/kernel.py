@@ -147,7 +147,8 @@ class BlockCyclicLu(Kernel):
 class LuFp64Numba(BlockCyclicLu):
     """On the processor: panels in Numba, updates by our own product or in BLAS, which has one thread for every thread of the rank.
 
-    Option update: our `own` product, `blas`, or `auto`: our own where it was measured to be faster.
+    Option update: our `own` product, `blas`, or `auto`: our own where it was measured to be no slower.
+    Whoever multiplies also solves for U.
     """
 
     name = "lu_fp64_numba"
@@ -160,7 +161,7 @@ class LuFp64Numba(BlockCyclicLu):
         return None
 
     def memory_bytes(self, problem: LuProblem) -> int:
-        """Besides, a packed panel, and for each thread the packed columns of U that it multiplies by."""
+        """Besides, a packed panel, and for each thread the packed columns of U that it multiplies by and a panel of L1."""
         nb = problem.nb
         rows = owned_below(problem.n, nb, 0, problem.p)
         threads = self.settings.threads or len(os.sched_getaffinity(0))  # at most: ranks may share them
@@ -175,14 +176,14 @@ class LuFp64Numba(BlockCyclicLu):
         asked = self.option("update")
         own = row is not None and asked != "blas"
         if asked == "auto":  # a library that was named is meant
-            own = own and not self.settings.blas and _measured_faster(row.isa, self._machine)
+            own = own and not self.settings.blas and _measured_no_slower(row.isa, self._machine)
         if not own:
             return CpuDevice(threads, self.settings.blas)
         product = Subtraction(row, blocking.caches_of(self._machine), self._problem.nb, threads)
         return CpuDevice(threads, self.settings.blas, product)
 
 
-def _measured_faster(instruction_set: str, machine: Any) -> bool:
+def _measured_no_slower(instruction_set: str, machine: Any) -> bool:
     """Whether our own product was no slower than BLAS in the LU: docs/lu.md. On Intel's AVX-512 nobody has timed it."""
     return instruction_set == "avx2" or (instruction_set == "avx512" and machine.cpu.vendor == "AuthenticAMD")
 

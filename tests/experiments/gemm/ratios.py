@@ -10,11 +10,10 @@
     fp16      our kernel against PyTorch's float16 and MKL's hgemm; in FP16 arithmetic where the processor has it, like hgemm
     start     the first run with an empty cache of compiled code, and later ones
 
-Contestants take turns in one process (A B C, B C A, ...), each begun after the threads of the one before have gone to sleep, and at least
-0.2 s long. A line is one
-ratio: the median of both rates, and the median, lowest and highest of the ratios of the rounds. MKL and PyTorch are found if they are
-installed (`pip install mkl torch`), or MKL where --mkl or FLOPBENCH_BLAS says that its libmkl_rt.so is; a peer that would take more than
-6 s a run is met at a smaller n, and the line says so.
+Contestants take turns in one process (A B C, B C A, ...), each begun after the threads of the one before have gone to sleep, and at
+least 0.2 s long. A line is one ratio: the median of both rates, and the median, lowest and highest of the ratios of the rounds. MKL and
+PyTorch are found if they are installed (`pip install mkl torch`), or MKL where --mkl or FLOPBENCH_BLAS says that its libmkl_rt.so is; a
+peer that would take more than 6 s a run is met at a smaller n, and the line says so.
 """
 
 from __future__ import annotations
