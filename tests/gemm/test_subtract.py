@@ -169,7 +169,8 @@ def test_more_columns_than_are_packed_at_a_time_are_solved_for(subtraction):
     np.testing.assert_allclose((np.tril(l1.values, -1) + np.eye(30)) @ u.values, before, atol=1e-9)
 
 
-def test_who_multiplies_also_solves(monkeypatch):
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_a_device_solves_by_our_own_way_whoever_multiplies(monkeypatch, multiplies):
     def refuse(*arguments):
         raise AssertionError("BLAS was asked")
 
@@ -177,7 +178,8 @@ def test_who_multiplies_also_solves(monkeypatch):
     random = np.random.default_rng(9)
     l1, u = matrix(random, 4, 4), matrix(random, 4, 6)
     before = u.values.copy()
-    own = CpuDevice(1, None, Subtraction(ROWS[0], CACHES, 4, 1))
+    own = CpuDevice(1, None, Subtraction(ROWS[0], CACHES, 4, 1), multiplies)
+    assert (own.left(4) is not None) == multiplies
     own.trsm(own.stream(), 4, 6, l1.address, l1.ld, u.address, u.ld)
     own.close()
     np.testing.assert_allclose((np.tril(l1.values, -1) + np.eye(4)) @ u.values, before, atol=1e-13)

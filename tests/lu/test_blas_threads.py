@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
+from flopbench_kernels.device.cpu import CpuDevice
 from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -63,6 +68,56 @@ def test_a_library_that_keeps_its_threads_is_told_and_not_measured(monkeypatch):
     with pytest.raises(RunFailed, match="BLAS threads cannot be held at one each: libmine 4 instead of 1"):
         kernel.setup(PROBLEM, SelfComm(), detect())
     kernel.close()
+
+
+@pytest.fixture(scope="module")
+def mkl_alike(tmp_path_factory):
+    """Path of a BLAS that keeps its number of threads for each calling thread, two at first."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    path = tmp_path_factory.mktemp("library") / "libmkl_rt.so.9"
+    source = Path(__file__).with_name("mkl_alike.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(path), str(source)], check=True)
+    return str(path)
+
+
+def test_every_thread_of_ours_holds_a_library_that_counts_for_each_caller(mkl_alike):
+    """Held in the thread that drives the LU only, MKL ran two threads in each of the others, and the LU was a tenth slower."""
+    asked = """
+import ctypes, sys, threading
+from flopbench.blas_threads import BlasThreads
+from flopbench_kernels.device.cpu import CpuDevice
+
+device = CpuDevice(4, sys.argv[1])
+limits = BlasThreads(1)
+stream, together = device.stream(), threading.Barrier(4)
+
+def piece():
+    together.wait()  # so that no thread takes two
+    device.gemm(stream, 1, 1, 1, 0, 1, 0, 1, 0, 1)
+
+for _ in range(4):
+    device.submit(stream, piece)
+stream.record().synchronize()
+device.close()
+print(ctypes.CDLL(sys.argv[1]).most_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", asked, mkl_alike], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_thread_whose_blas_does_not_obey_is_told_and_not_measured(monkeypatch):
+    from flopbench_kernels.device import cpu
+
+    monkeypatch.setattr(cpu, "hold_here", lambda threads: f"libmine 2 instead of {threads}")
+    device = CpuDevice(2)
+    stream = device.stream()
+    with pytest.raises(RunFailed, match="held at one for each of ours: libmine 2 instead of 1"):
+        for _ in range(100_000):  # until the thread has begun
+            device.submit(stream, lambda: None)
+            stream.record().synchronize()
+    device.close()
 
 
 def test_restoring_twice_is_harmless():

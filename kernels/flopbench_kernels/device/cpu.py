@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flopbench.blas_threads import hold_here
+from flopbench.errors import RunFailed
 from flopbench.kernel_api import MatrixSource
 from flopbench_kernels.device import blas, rows
 from flopbench_kernels.device.contract import Device, Event, Memory, PackedLeft, Stream
@@ -67,15 +69,16 @@ class CpuDevice(Device):
         self,
         threads: int = 1,
         library: str | None = None,
-        subtraction: Subtraction | None = None,
+        own: Subtraction | None = None,
+        own_product: bool = True,
     ) -> None:
         """`threads` of this rank; `library` is a BLAS by path, None takes SciPy's. Raises NotPossible for a bad library.
 
-        `subtraction` is the product of the update, for as many threads; None leaves it to BLAS.
+        `own` solves for U and, if `own_product`, subtracts the product of the update, for as many threads; None leaves both to BLAS.
         """
         self._blas = blas.blas_by_path(library) if library else blas.scipy_blas()
         self.threads = threads
-        self._subtraction = subtraction
+        self._own, self._product = own, own if own_product else None
         self._queue: deque[tuple[CpuStream, Callable[[], None]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -134,11 +137,11 @@ class CpuDevice(Device):
         blas.gemm(self._blas.gemm, m, n, k, a, lda, b, ldb, c, ldc)
 
     def left(self, m: int) -> PackedLeft | None:
-        return None if self._subtraction is None else self._subtraction.left(m)
+        return None if self._product is None else self._product.left(m)
 
     def trsm(self, stream: Stream, k: int, n: int, l1: int, ldl: int, b: int, ldb: int) -> None:
-        if self._subtraction is not None:
-            self._subtraction.solve(k, n, l1, ldl, b, ldb)
+        if self._own is not None:
+            self._own.solve(k, n, l1, ldl, b, ldb)
         else:
             blas.trsm(self._blas.trsm, k, n, l1, ldl, b, ldb)
 
@@ -166,8 +169,15 @@ class CpuDevice(Device):
         return self._blas
 
     def describe(self) -> dict[str, str]:
-        product = "BLAS" if self._subtraction is None else f"own product, {self._subtraction.row.label}"
-        return {"device": "cpu", "blas": self._blas.origin, "update": product, "threads": str(self.threads)}
+        product = "BLAS" if self._product is None else f"own product, {self._product.row.label}"
+        solve = "BLAS" if self._own is None else f"own solve, {self._own.row.label}"
+        return {
+            "device": "cpu",
+            "blas": self._blas.origin,
+            "update": product,
+            "trsm": solve,
+            "threads": str(self.threads),
+        }
 
     def close(self) -> None:
         with self._changed:
@@ -179,6 +189,9 @@ class CpuDevice(Device):
         self._workers = []
 
     def _work(self) -> None:
+        excess = hold_here(1)
+        if excess:
+            self._fault = RunFailed(f"BLAS threads cannot be held at one for each of ours: {excess}")
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._queue)

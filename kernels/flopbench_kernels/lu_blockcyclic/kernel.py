@@ -147,8 +147,8 @@ class BlockCyclicLu(Kernel):
 class LuFp64Numba(BlockCyclicLu):
     """On the processor: panels in Numba, updates by our own product or in BLAS, which has one thread for every thread of the rank.
 
-    Option update: our `own` product, `blas`, or `auto`: our own where it was measured to be no slower.
-    Whoever multiplies also solves for U.
+    Option update: our `own` product and triangular solve, `blas` for both, or `auto`: our own where they were measured to be no slower,
+    but that a BLAS that was named multiplies itself.
     """
 
     name = "lu_fp64_numba"
@@ -174,13 +174,11 @@ class LuFp64Numba(BlockCyclicLu):
 
         row = microkernels.choose("fp64", "float64", isa.supported(self._machine), None)
         asked = self.option("update")
-        own = row is not None and asked != "blas"
-        if asked == "auto":  # a library that was named is meant
-            own = own and not self.settings.blas and _measured_no_slower(row.isa, self._machine)
-        if not own:
+        if row is None or asked == "blas" or (asked == "auto" and not _measured_no_slower(row.isa, self._machine)):
             return CpuDevice(threads, self.settings.blas)
-        product = Subtraction(row, blocking.caches_of(self._machine), self._problem.nb, threads)
-        return CpuDevice(threads, self.settings.blas, product)
+        own = Subtraction(row, blocking.caches_of(self._machine), self._problem.nb, threads)
+        multiplies = asked == "own" or not self.settings.blas  # a library that was named is meant
+        return CpuDevice(threads, self.settings.blas, own, multiplies)
 
 
 def _measured_no_slower(instruction_set: str, machine: Any) -> bool:

@@ -3,25 +3,28 @@
     python tests/experiments/lu/against_lapack.py --n 16000 --pairs 5                    against lu_fp64_numpy (OpenBLAS)
     python tests/experiments/lu/against_lapack.py --n 8000 --blas /path/libmkl_rt.so.2   both on that library
 
-Each run is a fresh process that makes the HPL matrix, runs once at N = 2500 to warm up, and then once at N. Order AB BA.
+Each side is a process that runs once at N = 2500 and once at N to warm up. Both live at once and take turns, one computes at any time:
+a virtual core changes its clock by a seventh within seconds (docs/decisions/0016-legs-of-a-pair-take-turns.md). Order AB BA.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from flopbench.comm import SelfComm
 from flopbench.flops import lu_solve_flops
 from flopbench.hpl_matrix import HplMatrix
-from flopbench.kernel_api import Kernel, LuProblem, Settings
+from flopbench.kernel_api import LuOutcome, LuProblem, Settings
 from flopbench.machine.detect import detect
 from flopbench.registry import load
 from flopbench.timing import timed
@@ -56,56 +59,69 @@ class LibraryLu:
         return self._matrix[:, -1].copy()
 
 
-def run_kernel(kernel: Kernel, n: int, nb: int, threads: int) -> tuple[float, str]:
-    """FLOP/s and verdict of one run."""
-    comm, problem = SelfComm(), LuProblem(n, nb, HplMatrix(n, threads=threads))
-    kernel.setup(problem, comm, detect())
-    try:
-        kernel.reset()
-        seconds = timed(kernel.run, comm)
-        verdict = verify.check(problem, kernel.outcome(), comm, threads).verdict
-    finally:
-        kernel.close()
-    return lu_solve_flops(n) / seconds, verdict
+@contextlib.contextmanager
+def prepared(side: str, given: argparse.Namespace, n: int) -> Iterator[Callable[[], tuple[float, str]]]:
+    """What runs `side` once and says FLOP/s and verdict."""
+    comm, problem = SelfComm(), LuProblem(n, given.nb, HplMatrix(n, threads=given.threads))
+    if side == "library":
+        solver = LibraryLu(given.blas)
+        solver.setup(problem)
+    else:
+        name = "lu_fp64_numba" if side == "ours" else "lu_fp64_numpy"
+        solver = load(name)(Settings(threads=given.threads, blas=given.blas if side == "ours" else None))
+        solver.setup(problem, comm, detect())
 
+    def run() -> tuple[float, str]:
+        solver.reset()
+        seconds = timed(solver.run, comm)
+        outcome = LuOutcome(solver.solution()) if side == "library" else solver.outcome()
+        return lu_solve_flops(n) / seconds, verify.check(problem, outcome, comm, given.threads).verdict
 
-def run_library(path: str, n: int, threads: int) -> tuple[float, str]:
-    """FLOP/s and verdict of one run of the library's own LU."""
-    from flopbench.kernel_api import LuOutcome
-
-    solver, comm, problem = LibraryLu(path), SelfComm(), LuProblem(n, 1, HplMatrix(n, threads=threads))
-    solver.setup(problem)
-    solver.reset()
-    seconds = timed(solver.run, comm)
-    return lu_solve_flops(n) / seconds, verify.check(problem, LuOutcome(solver.solution()), comm, threads).verdict
+    yield run
+    if side != "library":
+        solver.close()
 
 
 def one(side: str, given: argparse.Namespace) -> None:
-    """In a process of its own: warm up, run, print JSON."""
-    found = (0.0, "")
-    for n in (min(WARM_UP_N, given.n), given.n):
-        if side == "library":
-            found = run_library(given.blas, n, given.threads)
-        else:
-            name = "lu_fp64_numba" if side == "ours" else "lu_fp64_numpy"
-            settings = Settings(threads=given.threads, blas=given.blas if side == "ours" else None)
-            found = run_kernel(load(name)(settings), n, given.nb, given.threads)
-    print(json.dumps({"gflops": found[0] / 1e9, "verdict": found[1]}))
+    """In a process of its own: warm up, then one run for each line on stdin, as a line of JSON."""
+    with prepared(side, given, min(WARM_UP_N, given.n)) as run:
+        run()
+    with prepared(side, given, given.n) as run:
+        run()
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            rate, verdict = run()
+            print(json.dumps({"gflops": rate / 1e9, "verdict": verdict}), flush=True)
 
 
-def measured(side: str, given: argparse.Namespace) -> float:
-    """GFLOPS of one fresh process."""
-    threads = str(given.threads)
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    command = [sys.executable, __file__, "--side", side, "--n", str(given.n), "--nb", str(given.nb)]
-    command += ["--threads", threads, *(["--blas", given.blas] if given.blas else [])]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-500:]}")
-    answer = json.loads(done.stdout)
-    if answer["verdict"] != "PASSED":
-        raise RuntimeError(f"{side}: {answer['verdict']}")
-    return float(answer["gflops"])
+class Side:
+    """One side's process, which waits for its turn."""
+
+    def __init__(self, side: str, given: argparse.Namespace) -> None:
+        self.side = side
+        threads = str(given.threads)
+        environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        command = [sys.executable, __file__, "--side", side, "--n", str(given.n), "--nb", str(given.nb)]
+        command += ["--threads", threads, *(["--blas", given.blas] if given.blas else [])]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        self._said("ready")
+
+    def turn(self) -> float:
+        """GFLOPS of one run."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        answer = json.loads(self._said("{"))
+        if answer["verdict"] != "PASSED":
+            raise RuntimeError(f"{self.side}: {answer['verdict']}")
+        return float(answer["gflops"])
+
+    def _said(self, beginning: str) -> str:
+        for line in self.process.stdout:
+            if line.startswith(beginning):
+                return line
+        raise RuntimeError(f"{self.side}: ended with code {self.process.wait()}")
 
 
 def main() -> None:
@@ -126,14 +142,16 @@ def main() -> None:
     print(
         f"N = {given.n}, NB = {given.nb}, {given.threads} threads, {peer}: {given.blas or 'lu_fp64_numpy'}", flush=True
     )
+    legs = [Side(side, given) for side in (peer, "ours")]
     for pair in range(given.pairs):
-        sides = (peer, "ours") if pair % 2 == 0 else ("ours", peer)
-        rates = {side: measured(side, given) for side in sides}
+        rates = {leg.side: leg.turn() for leg in (legs if pair % 2 == 0 else reversed(legs))}
         found.append((rates[peer], rates["ours"]))
         print(
             f"  {peer} {rates[peer]:.1f}, ours {rates['ours']:.1f} GFLOPS: {rates['ours'] / rates[peer]:.3f}",
             flush=True,
         )
+    for leg in legs:
+        leg.process.communicate()
     medians = [statistics.median(side) for side in zip(*found, strict=True)]
     ratios = [ours / theirs for theirs, ours in found]
     middle, goal = statistics.median(ratios), 0.95 if given.blas else 1.0
