@@ -4,14 +4,14 @@
     python tests/experiments/lu/against_lapack.py --n 8000 --blas /path/libmkl_rt.so.2   both on that library
 
 Each side is a process that runs once at N = 2500 and once at N to warm up. Both live at once and take turns, one computes at any time:
-a virtual core changes its clock by a seventh within seconds (docs/decisions/0016-legs-of-a-pair-take-turns.md). Order AB BA.
+a virtual core changes its clock by a seventh within seconds (docs/decisions/0016-legs-take-turns.md). Order AB BA.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import contextlib
+import ctypes
 import json
 import os
 import statistics
@@ -100,7 +100,9 @@ class Side:
     def __init__(self, side: str, given: argparse.Namespace) -> None:
         self.side = side
         threads = str(given.threads)
-        environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        environment = os.environ | dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads
+        )
         command = [sys.executable, __file__, "--side", side, "--n", str(given.n), "--nb", str(given.nb)]
         command += ["--threads", threads, *(["--blas", given.blas] if given.blas else [])]
         self.process = subprocess.Popen(
