@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from flopbench_kernels.device.cpu import CpuDevice
+from flopbench_kernels.device import cpu
 from flopbench_kernels.lu_blockcyclic.kernel import LuFp64Numba
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -108,16 +108,22 @@ print(ctypes.CDLL(sys.argv[1]).most_threads())
 
 
 def test_a_thread_whose_blas_does_not_obey_is_told_and_not_measured(monkeypatch):
-    from flopbench_kernels.device import cpu
-
     monkeypatch.setattr(cpu, "hold_here", lambda threads: f"libmine 2 instead of {threads}")
-    device = CpuDevice(2)
-    stream = device.stream()
-    with pytest.raises(RunFailed, match="held at one for each of ours: libmine 2 instead of 1"):
-        for _ in range(100_000):  # until the thread has begun
-            device.submit(stream, lambda: None)
-            stream.record().synchronize()
-    device.close()
+    kernel = LuFp64Numba(Settings(threads=2))
+    with pytest.raises(RunFailed, match=r"rank 0 on \S+: BLAS .* held at one for each of ours: libmine 2 instead of 1"):
+        kernel.setup(PROBLEM, SelfComm(), detect())
+    kernel.close()
+
+
+def test_a_thread_that_cannot_begin_is_not_done_without(monkeypatch):
+    def fail(threads):
+        raise OSError("planted")
+
+    monkeypatch.setattr(cpu, "hold_here", fail)
+    before = threading.active_count()
+    with pytest.raises(OSError, match="planted"):
+        cpu.CpuDevice(3)
+    assert threading.active_count() == before
 
 
 def test_restoring_twice_is_harmless():

@@ -74,6 +74,8 @@ class CpuDevice(Device):
     ) -> None:
         """`threads` of this rank; `library` is a BLAS by path, None takes SciPy's. Raises NotPossible for a bad library.
 
+        Raises RunFailed if a thread cannot hold the BLAS at one thread for its calls.
+
         `own` solves for U and, if `own_product`, subtracts the product of the update, for as many threads; None leaves both to BLAS.
         """
         self._blas = blas.blas_by_path(library) if library else blas.scipy_blas()
@@ -84,8 +86,15 @@ class CpuDevice(Device):
         self._closed = False
         self._fault: BaseException | None = None
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)]
+        self._beginning = CpuStream(self)
+        self._beginning.submitted = len(self._workers)
         for worker in self._workers:
             worker.start()
+        try:
+            self._beginning.record().synchronize()
+        except BaseException:
+            self.close()
+            raise
 
     def allocate(self, count: int) -> Memory:
         return HostMemory(count)
@@ -189,9 +198,7 @@ class CpuDevice(Device):
         self._workers = []
 
     def _work(self) -> None:
-        excess = hold_here(1)
-        if excess:
-            self._fault = RunFailed(f"BLAS threads cannot be held at one for each of ours: {excess}")
+        self._run(self._beginning, _hold_blas)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._queue)
@@ -212,6 +219,12 @@ class CpuDevice(Device):
             with self._changed:
                 stream.finished += 1
                 self._changed.notify_all()
+
+
+def _hold_blas() -> None:
+    excess = hold_here(1)
+    if excess:
+        raise RunFailed(f"BLAS threads cannot be held at one for each of ours: {excess}")
 
 
 def host_block(address: int, m: int, n: int, ld: int) -> np.ndarray:

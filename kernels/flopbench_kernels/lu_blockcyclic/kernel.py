@@ -70,6 +70,8 @@ class BlockCyclicLu(Kernel):
                 self._allocate(problem, self._grid, comm)
             except MemoryError as error:
                 fault = f"rank {comm.rank} on {socket.gethostname()}: not enough memory for its part of N = {problem.n}: {error}"
+            except RunFailed as error:
+                fault = f"rank {comm.rank} on {socket.gethostname()}: {error}"
         self._blas_threads = BlasThreads(self.blas_threads())
         excess = self._blas_threads.excess()
         if fault is None and excess:
